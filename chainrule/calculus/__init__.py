@@ -1,0 +1,5 @@
+"""Derivative rules, one table for each family of NumPy's functions."""
+
+from . import elementwise
+
+__all__ = ["elementwise"]

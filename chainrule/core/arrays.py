@@ -1,0 +1,73 @@
+"""What counts as an array. The one module that asks which kind an array is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+ndarray = np.ndarray
+
+#: Anything that speaks NumPy's protocols: ``numpy.ndarray``, ``cupy.ndarray``, ``dask.array.Array``.
+Array = Any
+
+_UNDIFFERENTIABLE_KINDS = frozenset("OSUmM")
+
+
+def is_array(x: object) -> bool:
+    """Whether ``x`` is an array: NumPy's own, or one of a library that speaks NumPy's protocols."""
+    if isinstance(x, ndarray):
+        return True
+    return hasattr(x, "__array_function__") and hasattr(x, "dtype") and not isinstance(x, np.generic)
+
+
+def as_array(x: Any) -> Array:
+    """Return ``x`` as an array: scalars and sequences become a NumPy array, arrays stay as they are.
+
+    >>> as_array(1.5)
+    array(1.5)
+    """
+    return x if is_array(x) else np.asarray(x)
+
+
+def is_numeric(x: Array) -> bool:
+    """Whether the array's dtype can carry a derivative, or stand beside one that can (integers, booleans)."""
+    return x.dtype.kind not in _UNDIFFERENTIABLE_KINDS
+
+
+def gradient_dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype of the gradient of data of ``dtype``: its own, or float64 for integers and booleans."""
+    return np.dtype(np.float64) if dtype.kind in "biu" else dtype
+
+
+def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+    """Sum ``x`` over the axes along which ``shape`` was broadcast to ``x.shape``: the transpose of broadcasting.
+
+    Raises:
+        ValueError: ``shape`` does not broadcast to ``x.shape``.
+    """
+    lead = x.ndim - len(shape)
+    tail = x.shape[lead:] if lead >= 0 else ()
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, tail, strict=True)):
+        raise ValueError(f"{x.shape} is not a broadcast of {shape}")
+    stretched = tuple(lead + i for i, (n, m) in enumerate(zip(shape, tail, strict=True)) if n != m)
+    axes = (*range(lead), *stretched)
+    if axes:
+        x = np.sum(x, axis=axes)
+    return np.reshape(x, shape) if x.shape != shape else x
+
+
+def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Bring a gradient to its variable's shape and dtype: undo broadcasting and promotion, in this one place.
+
+    ``g`` is an array, or a Variable when the gradient itself is recorded. The gradient of a real variable
+    that took part in complex arithmetic is the real part.
+    """
+    if g.shape != shape:
+        g = sum_to(g, shape)
+    dtype = gradient_dtype(dtype)
+    if g.dtype != dtype:
+        if g.dtype.kind == "c" and dtype.kind != "c":
+            g = np.real(g)
+        g = g.astype(dtype)
+    return g

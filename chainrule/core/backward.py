@@ -1,0 +1,183 @@
+"""The walk back through the record, in generation order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from . import config
+from .arrays import as_array, fit, gradient_dtype, ndarray
+from .function import Edge, Function, Output, check_finite, output_edges
+from .variable import Leaf, Variable
+
+_writing_grads = Lock()  # threads may share leaves
+
+
+def backward(
+    outputs: Sequence[Variable],
+    *,
+    retain_grad: bool = False,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> None:
+    """Add the gradient of ``outputs`` to ``.grad`` of every leaf; see ``Variable.backward``."""
+    if retain_graph is None:
+        retain_graph = create_graph
+    seeds = [_seed(y, create_graph) for y in outputs]
+    gradients = walk(outputs, seeds, create_graph, retain_graph, retain_grad)
+    with _writing_grads:
+        for leaf, g in gradients.items():
+            x = leaf.variable()
+            if x is not None:
+                total = g if x._grad is None else x._grad + g
+                x._grad = total if isinstance(total, Variable) else as_array(total)
+
+
+def walk(
+    outputs: Sequence[Variable],
+    seeds: Sequence[Any],
+    create_graph: bool = False,
+    retain_graph: bool = False,
+    retain_grad: bool = False,
+) -> dict[Leaf, Any]:
+    """Return the gradients of the leaves, given those of ``outputs``.
+
+    A heap holds the calls to visit, the latest generation first, so that each is visited once, and only after
+    all the calls that used its outputs. A table holds the gradients of this walk, by the edge at which they have
+    arrived; those in ``own`` share memory with no other array and are added to in place.
+    """
+    heap: list[tuple[int, int, Function]] = []
+    table: dict[Edge, Any] = {}
+    own: set[Edge] = set()
+    seen: set[Function] = set()  # calls with several outputs; for the others the table itself says it
+    debug = config.debug.get()
+
+    for y, seed in zip(outputs, seeds, strict=True):
+        edge = y._edge
+        if edge is None or edge.function is None:
+            raise _nothing_recorded(y)
+        if edge in table:
+            table[edge] = table[edge] + seed
+            continue
+        table[edge] = seed
+        call = edge.function
+        if call not in seen:
+            seen.add(call)
+            heappush(heap, (-call.generation, id(call), call))
+
+    token = config.enable_backprop.set(create_graph)
+    try:
+        following: Function | None = None  # the next call where there is no choice: spares the heap in a chain
+        while following is not None or heap:
+            f = following or heappop(heap)[2]
+            following = None
+            edges = f.edges
+            if edges is None:
+                raise _released(f)
+            if f.watched is not None:
+                for leaf, version in f.watched:
+                    if leaf.version != version:
+                        raise _changed(f, leaf)
+            if f.ports is None:
+                g = table.pop(f)
+            else:
+                g = [None if port is None else table.pop(port, None) for port in output_edges(f)]
+            if retain_grad:
+                _retain(f, g)
+            gxs = f.vjp_recorded(g) if create_graph else f.vjp(g)
+            if debug:
+                gxs = list(gxs)
+                check_finite(f, gxs, "backward")
+
+            for edge, gx in zip(edges, gxs):  # noqa: B905 (their lengths are checked where they can differ)
+                if edge is None or gx is None:
+                    continue
+                if gx.shape != edge.shape or gx.dtype is not edge.dtype:
+                    try:
+                        gx = fit(gx, edge.shape, edge.dtype)
+                    except ValueError:
+                        raise _misfit(f, gx, edge.shape) from None
+                before = table.get(edge)
+                if before is not None:
+                    if edge in own:
+                        before += gx
+                        table[edge] = before
+                    else:
+                        table[edge] = before + gx
+                        if not create_graph:
+                            own.add(edge)
+                    continue
+                table[edge] = gx
+                if edge.__class__ is Leaf:
+                    if gx.__class__ is ndarray and gx.base is None and gx is not g and f.returns_fresh_arrays:
+                        own.add(edge)
+                    continue
+                if edge.__class__ is Output:
+                    edge = edge.function
+                    if edge in seen:
+                        continue
+                    seen.add(edge)
+                if following is None and not heap:
+                    following = edge
+                else:
+                    heappush(heap, (-edge.generation, id(edge), edge))
+                    if following is not None:
+                        heappush(heap, (-following.generation, id(following), following))
+                        following = None
+            if not retain_graph:
+                f.edges = f.saved = f.watched = None
+    finally:
+        config.enable_backprop.reset(token)
+    return {leaf: g if create_graph or leaf in own else np.copy(g) for leaf, g in table.items()}
+
+
+def _seed(y: Variable, create_graph: bool) -> Any:
+    if y._seed is not None:
+        return y._seed if create_graph or not isinstance(y._seed, Variable) else y._seed._data
+    if y._data is None:
+        raise RuntimeError("backward() of a Variable that has no data")
+    return np.ones_like(y._data, dtype=gradient_dtype(y._data.dtype))
+
+
+def _retain(f: Function, g: Any) -> None:
+    """Set ``.grad`` of the call's outputs that are still in use."""
+    for port, gy in zip(output_edges(f), g if isinstance(g, list) else [g], strict=True):
+        y = None if port is None or gy is None else port.variable()
+        if y is not None and y._edge is port:
+            y._grad = gy if isinstance(gy, Variable) else np.copy(gy)
+
+
+def _changed(f: Function, leaf: Leaf) -> RuntimeError:
+    x = leaf.variable()
+    return RuntimeError(
+        f"the data of {'a Variable' if x is None else _describe(x)} changed after {f.name} had used it, and its gradient "
+        "needs the old data; call backward() before the optimizer's step (or compute the result again)"
+    )
+
+
+def _describe(x: Variable) -> str:
+    name = "" if x.name is None else f" {x.name!r}"
+    return f"the {type(x).__name__}{name} of shape {x.shape}"
+
+
+def _nothing_recorded(y: Variable) -> RuntimeError:
+    if y.requires_grad:
+        why = "it is a leaf: no function call made it"
+    else:
+        why = "it was computed under no_grad(), or from constants alone (arrays, requires_grad=False)"
+    return RuntimeError(f"backward() of {_describe(y)}, for which nothing was recorded: {why}")
+
+
+def _released(f: Function) -> RuntimeError:
+    return RuntimeError(
+        f"backward() a second time through {f.name}, whose record the first call has released; pass "
+        "retain_graph=True to the first call to keep it"
+    )
+
+
+def _misfit(f: Function, gx: Any, shape: tuple[int, ...]) -> ValueError:
+    return ValueError(f"{f.name}.backward returned a gradient of shape {gx.shape} for an input of shape {shape}")

@@ -1,0 +1,408 @@
+"""How a call of NumPy's functions or ours on a Variable finds its rule, and is recorded by it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from . import config
+from .arrays import as_array
+from .function import Function, connect, materialise, output_edges, variable_at
+from .ufuncs import ufunc_recorder
+from .variable import Variable
+
+#: The rule of each differentiable function, by the function object itself: a Rule, or a composition of other functions.
+RULES: dict[Any, Callable[..., Any]] = {}
+
+#: Functions that have no useful gradient (NumPy's, by object): they run on the data and return plain values.
+NO_GRADIENT: set[Any] = set()
+
+#: Why a function that NumPy lets us catch cannot be used on a Variable.
+UNSUPPORTED: dict[Any, str] = {}
+
+
+# ---- rules ----------------------------------------------------------------------------------------------
+
+
+class Derivative:
+    """The gradient's way back through one argument: ``fn(g, *names)``.
+
+    The names of ``fn``'s parameters after ``g`` say what it reads, and so what is kept: an argument of the function by
+    its own name, ``ans`` for the result, ``<argument>_shape`` for a shape alone. For an argument that is a sequence of
+    arrays, the parameter ``i`` is the position of the one in question.
+    """
+
+    __slots__ = ("fn", "indexed", "names")
+
+    def __init__(self, fn: Callable[..., Any]):
+        code = getattr(fn, "__code__", None)
+        every = code.co_varnames[: code.co_argcount] if code else tuple(inspect.signature(fn).parameters)
+        self.fn = fn
+        self.indexed = "i" in every
+        self.names = tuple(n for n in every[1:] if n != "i")
+
+
+class Rule:
+    """How one function is recorded and differentiated.
+
+    Args:
+        function: what users call.
+        derivatives: for each argument that it is differentiable in, ``fn(g, ...)``; see Derivative.
+        ignores: arguments that the gradient doesn't depend on.
+        signature: a stand-in whose parameters are the function's, where Python can't tell them.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        derivatives: dict[str, Callable[..., Any]],
+        ignores: Iterable[str] = (),
+        signature: Callable[..., Any] | None = None,
+    ):
+        self.function = function
+        self.forward: Callable[..., Any] = getattr(function, "array_function", function)
+        self.derivatives = {name: Derivative(fn) for name, fn in derivatives.items()}
+        self.ignores = frozenset(ignores)
+        self._signature = signature
+        self._parameters: tuple[str, ...] | None = None
+        self.defaults: dict[str, Any] = {}
+        self.variadic: str | None = None
+
+    @property
+    def name(self) -> str:
+        return function_name(self.function)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        if self._parameters is None:
+            if isinstance(self.function, np.ufunc):
+                self._parameters = ("x", "y")[: self.function.nin]
+                self.ignores |= {"dtype", "casting", "order", "subok", "axes"}
+            else:
+                parameters = inspect.signature(self._signature or self.forward).parameters
+                self.defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+                self.variadic = next((n for n, p in parameters.items() if p.kind is p.VAR_POSITIONAL), None)
+                self._parameters = tuple(n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD)
+            read = {n.removesuffix("_shape") for d in self.derivatives.values() for n in d.names}
+            self.handled = frozenset(read | self.derivatives.keys() | self.ignores)
+        return self._parameters
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function on the data, and record the call."""
+        bound = self._bind(args, kwargs)
+        inputs: list[tuple[str, int | None, Variable]] = []
+        for name, value in bound.items():
+            if isinstance(value, Variable):
+                inputs.append((name, None, value))
+                bound[name] = value._data
+            elif value.__class__ is list or value.__class__ is tuple:
+                bound[name] = self._unwrap_sequence(name, value, inputs)
+            if name not in self.handled and not _same(bound[name], self.defaults.get(name, inspect)):
+                raise self._unhandled(name)
+        if self.variadic:
+            ans = self.forward(*bound[self.variadic], **{n: v for n, v in bound.items() if n != self.variadic})
+        else:
+            ans = self.forward(
+                *[bound[name] for name in self._parameters[: len(args)]],  # type: ignore[index]
+                **{name: bound[name] for name in kwargs},
+            )
+        several = ans.__class__ is tuple or ans.__class__ is list
+        arrays = tuple(as_array(y) for y in ans) if several else (as_array(ans),)
+        wrt = [(name, i) for name, i, x in inputs if x._edge is not None and self._differentiable(name, x)]
+        if not wrt or not config.enable_backprop.get():
+            made = tuple(Variable(y, requires_grad=False) for y in arrays)
+            return type(ans)(made) if several and ans.__class__ is list else made if several else made[0]
+        return self._record(bound, wrt, inputs, arrays, several)
+
+    def _record(self, bound: dict[str, Any], wrt: Any, inputs: Any, arrays: Any, several: bool) -> Any:
+        call = Call()
+        call.rule, call.wrt = self, tuple(wrt)
+        saved: dict[str, Any] = {}
+        for name, _ in wrt:
+            for read in self.derivatives[name].names:
+                if read in saved:
+                    continue
+                if read == "ans":
+                    saved[read] = arrays if several else arrays[0]
+                elif read in bound:
+                    saved[read] = bound[read]
+                elif read in self.defaults:
+                    saved[read] = self.defaults[read]
+                else:
+                    value = bound[read.removesuffix("_shape")]
+                    saved[read] = [np.shape(v) for v in value] if value.__class__ in (list, tuple) else np.shape(value)
+        call.saved = saved
+        edges = {(name, i): x._edge for name, i, x in inputs}
+        made = connect(
+            call,
+            tuple(edges[key] for key in wrt),
+            arrays,
+            reads=[e for (name, _), e in edges.items() if name in saved],
+        )
+        return made if several else made[0]
+
+    def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name."""
+        parameters = self.parameters
+        if self.variadic:
+            return {self.variadic: list(args), **kwargs}
+        if len(args) > len(parameters):
+            raise TypeError(f"{self.name} takes {len(parameters)} arguments, not {len(args)}")
+        bound = dict(zip(parameters, args, strict=False))
+        for name, value in kwargs.items():
+            if name in bound:
+                raise TypeError(f"{self.name} got two values for {name!r}")
+            if name not in parameters and name not in self.ignores:
+                raise self._unhandled(name)
+            bound[name] = value
+        return bound
+
+    def _unwrap_sequence(self, name: str, values: Any, inputs: list[Any]) -> Any:
+        if name not in self.derivatives:
+            return unwrap(values)
+        if not any(isinstance(v, (Variable, list, tuple)) for v in values):
+            return values
+        inputs += [(name, i, v) for i, v in enumerate(values) if isinstance(v, Variable)]
+        return values.__class__(v._data if isinstance(v, Variable) else unwrap(v) for v in values)
+
+    def _differentiable(self, name: str, x: Variable) -> bool:
+        if name in self.derivatives:
+            return True
+        if name not in self.ignores and x.dtype.kind in "fc":
+            raise TypeError(
+                f"{self.name} is not differentiable in {name!r}; if no gradient is wanted there, pass v.data"
+            )
+        return False
+
+    def _unhandled(self, name: str) -> TypeError:
+        if name == "out":
+            return TypeError(
+                f"{self.name}(out=...): writing into an array would lose the gradient; use the value that it returns"
+            )
+        return TypeError(f"{self.name}: the argument {name!r} is not supported on a Variable")
+
+
+class Call(Function):
+    """A recorded call of a function in the table."""
+
+    __slots__ = ("rule", "wrt")
+    returns_fresh_arrays = True
+
+    rule: Rule
+    wrt: tuple[tuple[str, int | None], ...]  # for each edge, the argument, and the position where that is a sequence
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    def vjp(self, g: Any) -> Iterable[Any]:
+        return self._apply(g, self.saved)
+
+    def vjp_recorded(self, g: Any) -> Iterable[Any]:
+        saved = dict(self.saved)
+        for (name, i), edge in zip(self.wrt, self.edges or (), strict=True):
+            if name in saved and i is None:
+                saved[name] = variable_at(saved[name], edge)
+            elif name in saved:
+                saved[name] = [variable_at(v, edge) if j == i else v for j, v in enumerate(saved[name])]
+        if "ans" in saved:
+            if self.ports is None:
+                saved["ans"] = variable_at(saved["ans"], self)
+            else:
+                saved["ans"] = [variable_at(y, e) for y, e in zip(saved["ans"], output_edges(self), strict=True)]
+        return self._apply(g, saved)
+
+    def _apply(self, g: Any, saved: dict[str, Any]) -> Iterable[Any]:
+        if self.ports is not None:
+            g = materialise(self, g)
+        derivatives = self.rule.derivatives
+        for name, i in self.wrt:
+            derivative = derivatives[name]
+            values = [saved[n] for n in derivative.names]
+            yield derivative.fn(g, i, *values) if derivative.indexed else derivative.fn(g, *values)
+
+
+def define_rule(
+    function: Callable[..., Any],
+    /,
+    *,
+    ignores: Iterable[str] = (),
+    signature: Callable[..., Any] | None = None,
+    **derivatives: Callable[..., Any],
+) -> None:
+    """Say how ``function`` is differentiated in each of its arguments.
+
+    Each keyword is an argument of ``function``; its value computes that argument's gradient from ``g``, the gradient of
+    the result. Its further parameters say by their names what it reads: arguments of ``function``, ``ans`` for the
+    result, ``<argument>_shape``; ``i`` is the position in an argument that is a sequence of arrays. It is
+    differentiable itself where it is written in NumPy's functions. Broadcasting and promotion are undone for it.
+
+    Args:
+        function: a function that NumPy dispatches, or one made by ``primitive``.
+        ignores: arguments that the gradient doesn't depend on. Any other that no derivative reads is an error.
+        signature: a stand-in with the same parameters, for functions whose signature Python cannot tell.
+
+    >>> import numpy as np, chainrule as cr
+    >>> @cr.primitive
+    ... def scale(x, factor=2.0):
+    ...     return factor * x
+    >>> cr.define_rule(scale, x=lambda g, factor: factor * g)
+    >>> x = cr.Variable(np.array([1.0, 2.0]))
+    >>> scale(x, factor=3.0).sum().backward()
+    >>> x.grad
+    array([3., 3.])
+    """
+    RULES[function] = Rule(function, derivatives, ignores, signature)
+    RECORDERS.pop(function, None)
+
+
+def elementwise(ufunc: np.ufunc, *derivatives: Callable[..., Any]) -> None:
+    """Say how a ufunc is differentiated: for each input, ``g`` times the partial derivative."""
+    define_rule(ufunc, **dict(zip("xy", derivatives, strict=False)))
+
+
+def composite(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Define functions of NumPy's by others: the decorated one has the same arguments, and calls differentiable ones."""
+
+    def decorate(fn: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            RULES[function] = fn
+        return fn
+
+    return decorate
+
+
+def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of arrays one that takes Variables too, for ``define_rule`` to say its derivatives.
+
+    On arrays it runs as it is. On Variables it runs on their data, and the call is recorded.
+    """
+
+    @wraps(fn)
+    def dispatch(*args: Any, **kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Variable) or (
+                value.__class__ in (list, tuple) and any(isinstance(v, Variable) for v in value)
+            ):
+                rule = RULES.get(dispatch)
+                if rule is None:
+                    raise no_rule(dispatch)
+                return rule(*args, **kwargs)
+        return fn(*args, **kwargs)
+
+    dispatch.array_function = fn  # type: ignore[attr-defined]
+    return dispatch
+
+
+def unwrap(value: Any) -> Any:
+    """``value`` with Variables, also in lists, tuples and dicts, replaced by their data."""
+    if isinstance(value, Variable):
+        return value._data
+    if value.__class__ is list or value.__class__ is tuple:
+        return value.__class__([unwrap(v) for v in value])
+    if value.__class__ is dict:
+        return {k: unwrap(v) for k, v in value.items()}
+    return value
+
+
+def function_name(function: Any) -> str:
+    """What messages call a function: ``np.linalg.solve``."""
+    module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1).replace("np._core", "np")
+    if isinstance(function, np.ufunc) and module == "None":
+        module = "np"
+    name = getattr(function, "__name__", repr(function))
+    return f"{module}.{name}" if module.startswith(("np", "scipy")) else name
+
+
+def no_rule(function: Any) -> TypeError:
+    name = function_name(function)
+    if function in UNSUPPORTED:
+        return TypeError(f"{name} does not work on a Variable: {UNSUPPORTED[function]}")
+    return TypeError(
+        f"{name} has no derivative rule. Define one with chainrule.define_rule({name}, argument=lambda g, ...: ...), "
+        "or, if no gradient is wanted, pass v.data"
+    )
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(default, (str, int, float, bool)) and bool(np.all(value == default)))
+
+
+class _Recorders(dict[Any, Callable[..., Any]]):
+    """What records a call of each function, made from its rule at first use."""
+
+    def __missing__(self, function: Any) -> Callable[..., Any]:
+        rule = RULES.get(function)
+        if rule is None:
+            raise no_rule(function)
+        if isinstance(rule, Rule) and isinstance(function, np.ufunc) and function.nout == 1:
+            made: Callable[..., Any] = ufunc_recorder(rule)
+        else:
+            made = rule
+        self[function] = made
+        return made
+
+
+RECORDERS = _Recorders()
+
+
+# ---- NumPy's protocols ----------------------------------------------------------------------------------
+
+
+def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """NEP 13: a ufunc (or a method of one) was called with a Variable among its arguments."""
+    if method == "__call__" and not kwargs and ufunc in RULES:
+        return RECORDERS[ufunc](*inputs)
+    name = function_name(ufunc)
+    out = kwargs.get("out")
+    if out is not None:
+        raise TypeError(
+            f"{name}(out=...) or an in-place operator on a plain array: the gradient would be lost; use the value that "
+            "it returns (a = a + v instead of a += v), or a Variable as the buffer"
+        )
+    if kwargs.get("where", True) is not True and method != "reduce":
+        raise TypeError(f"{name}(where=...) leaves elements undefined; use np.where on the result")
+    if method != "__call__":
+        rule = UFUNC_METHODS.get((ufunc, method))
+        if rule is None:
+            raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")
+        return rule(*inputs, **kwargs)
+    kwargs.pop("where", None)
+    if ufunc in NO_GRADIENT:
+        return ufunc(*unwrap(inputs), **unwrap(kwargs))
+    return RECORDERS[ufunc](*inputs, **kwargs) if not kwargs else _rule(ufunc)(*inputs, **kwargs)
+
+
+def _array_function(
+    self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
+    rule = RULES.get(function)
+    if rule is not None:
+        if kwargs.get("out") is not None:
+            raise TypeError(
+                f"{function_name(function)}(out=...): writing into an array would lose the gradient; use the value that "
+                "it returns"
+            )
+        return rule(*args, **kwargs)
+    if function in NO_GRADIENT:
+        return function(*unwrap(tuple(args)), **unwrap(kwargs))
+    raise no_rule(function)
+
+
+def _rule(function: Any) -> Callable[..., Any]:
+    rule = RULES.get(function)
+    if rule is None:
+        raise no_rule(function)
+    return rule
+
+
+#: What a ufunc's method stands for: ``np.add.reduce`` for ``np.sum``.
+UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
+
+Variable.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
+Variable.__array_function__ = _array_function  # type: ignore[attr-defined]

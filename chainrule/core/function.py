@@ -1,0 +1,307 @@
+"""Function: one recorded call, and what users subclass to define their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any, ClassVar
+from weakref import ref
+
+import numpy as np
+
+from . import config
+from .arrays import Array, as_array, gradient_dtype, is_array
+from .variable import Leaf, Variable
+
+#: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``, ``generation``,
+#: ``shape``, ``dtype`` and, weakly, ``variable``.
+Edge = Any
+
+_CORE = __file__.rsplit("core", 1)[0]
+
+
+class Function:
+    """A differentiable operation; each call of it is recorded as an object of its own.
+
+    A subclass defines ``forward``, arrays in, array (or tuple of arrays) out, and ``backward``, the output's
+    gradient in (one for each output), the inputs' gradients out (None where there is none). ``backward``
+    reads ``self.inputs[i].data``, ``self.outputs[i].data``, or what ``forward`` has kept on ``self``.
+
+    Under ``create_graph=True`` the very same ``backward`` runs on Variables, ``.data`` included, so it is
+    differentiable to any order where it is written in NumPy's functions.
+
+    >>> import numpy as np, chainrule as cr
+    >>> class Square(cr.Function):
+    ...     def forward(self, x):
+    ...         return x ** 2
+    ...     def backward(self, gy):
+    ...         x = self.inputs[0].data
+    ...         return 2 * x * gy
+    >>> x = cr.Variable(np.array(3.0))
+    >>> Square()(x).backward()
+    >>> x.grad
+    array(6.)
+    """
+
+    # edges: for each input that needs a gradient, where it flows. saved: what backward reads; None once released.
+    # variable, shape, dtype: the output's (shape and dtype a tuple of each output's if there are several). ports: the Outputs, weakly, of a call with several; else None.
+    # watched: the leaves whose data backward reads, each with its version then; or None.
+    __slots__ = ("__weakref__", "dtype", "edges", "generation", "line", "ports", "saved", "shape", "variable", "watched")
+
+    #: Set to False in a subclass whose ``backward`` doesn't read them, so that they can be freed.
+    keeps_inputs: ClassVar[bool] = True
+    keeps_outputs: ClassVar[bool] = True
+    #: Whether each array that ``vjp`` returns, if it is neither ``g`` nor a view, is new and seen by no one else.
+    returns_fresh_arrays: ClassVar[bool] = False
+
+    edges: tuple[Edge, ...] | None
+    saved: Any
+
+    # ---- what a subclass defines ------------------------------------------------------------------------
+
+    def forward(self, *xs: Array) -> Any:
+        """Compute the output (or a tuple of outputs) from arrays."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward")
+
+    def backward(self, *gys: Array) -> Any:
+        """Compute the inputs' gradients (one, or a tuple) from the outputs' gradients."""
+        raise NotImplementedError(f"{type(self).__name__} does not define backward, so it cannot be differentiated")
+
+    # ---- calling ----------------------------------------------------------------------------------------
+
+    def __call__(self, *inputs: Any) -> Any:
+        call = _twin(self)
+        arrays = tuple(x._data if isinstance(x, Variable) else as_array(x) for x in inputs)
+        result = call.forward(*arrays)
+        several = isinstance(result, (tuple, list))
+        outputs = tuple(as_array(y) for y in (result if several else (result,)))
+        edges = tuple(x._edge if isinstance(x, Variable) else None for x in inputs)
+        if not config.enable_backprop.get() or all(e is None for e in edges):
+            made = tuple(Variable(y, requires_grad=False) for y in outputs)
+            return made if several else made[0]
+        call.saved = _Saved(self, arrays, outputs)
+        made = connect(call, edges, outputs, reads=edges if call.keeps_inputs else ())
+        return made if several else made[0]
+
+    @property
+    def function(self) -> Function:
+        return self
+
+    @property
+    def name(self) -> str:
+        """What messages and drawings call this operation."""
+        return type(self).__name__
+
+    # ---- what backward reads ----------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[Variable, ...]:
+        """The call's inputs, as they were then."""
+        if isinstance(self.saved, _Recorded):
+            return self.saved.inputs
+        arrays = self.saved.inputs if isinstance(self.saved, _Saved) else None
+        edges = self.edges or ()
+        return tuple(
+            variable_at(None if arrays is None else arrays[i], e) for i, e in enumerate(edges)
+        )
+
+    @property
+    def outputs(self) -> tuple[Variable, ...]:
+        """The call's outputs, as they were then."""
+        if isinstance(self.saved, _Recorded):
+            return self.saved.outputs
+        arrays = self.saved.outputs if isinstance(self.saved, _Saved) else None
+        return tuple(
+            variable_at(None if arrays is None else arrays[i], e) for i, e in enumerate(output_edges(self))
+        )
+
+    @property
+    def needs_input_grad(self) -> tuple[bool, ...]:
+        """For each input, whether its gradient is wanted."""
+        return tuple(e is not None for e in self.edges or ())
+
+    # ---- what the walk calls ----------------------------------------------------------------------------
+
+    def vjp(self, g: Any) -> Iterable[Any]:
+        """The gradient for each edge, on arrays."""
+        gys = materialise(self, g)
+        return self._checked_gradients([_plain(gx) for gx in _as_tuple(self.backward(*gys))])
+
+    def vjp_recorded(self, g: Any) -> Iterable[Any]:
+        """The same on Variables, so that it is recorded itself."""
+        saved: _Saved = self.saved
+        inputs = () if saved.inputs is None else tuple(
+            _recorded(x, e) for x, e in zip(saved.inputs, self.edges or (), strict=True)
+        )
+        outputs = () if saved.outputs is None else tuple(
+            _recorded(y, e) for y, e in zip(saved.outputs, output_edges(self), strict=True)
+        )
+        twin = _twin(self)
+        twin.edges, twin.saved = self.edges, _Recorded(inputs, outputs)
+        try:
+            _replay_kept_arrays(self, twin, saved)
+            return self._checked_gradients(list(_as_tuple(twin.backward(*materialise(self, g)))))
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name} cannot be differentiated twice: its backward (or the forward whose arrays it reads) "
+                f"does not work on Variables. Write it in NumPy's functions. ({error})"
+            ) from error
+
+    def _checked_gradients(self, gxs: list[Any]) -> list[Any]:
+        edges = self.edges or ()
+        if len(gxs) != len(edges):
+            raise ValueError(f"{self.name}.backward returned {len(gxs)} gradients for {len(edges)} inputs")
+        return [gx if gx is None or hasattr(gx, "dtype") else as_array(gx) for gx in gxs]
+
+
+class Output:
+    """One output of a Function that has several: the edge by which its gradient finds its place."""
+
+    __slots__ = ("__weakref__", "dtype", "function", "generation", "shape", "variable")
+
+    def __init__(self, function: Function, variable: Variable):
+        self.function, self.generation, self.variable = function, function.generation, ref(variable)
+        self.shape, self.dtype = variable._data.shape, variable._data.dtype
+
+
+# ---- recording ------------------------------------------------------------------------------------------
+
+
+def connect(
+    call: Function, edges: tuple[Edge | None, ...], arrays: tuple[Array, ...], reads: Iterable[Edge | None]
+) -> tuple[Variable, ...]:
+    """Record ``call``: set its place in the record, and make the Variables of its output arrays.
+
+    ``reads`` are the edges of those inputs whose data the call's backward needs.
+    """
+    call.edges = edges
+    call.generation = 1 + max(e.generation for e in edges if e is not None)
+    call.watched = tuple((e, e.version) for e in reads if e.__class__ is Leaf) or None
+    made = tuple(Variable(y, requires_grad=False) for y in arrays)
+    if len(made) == 1:
+        (y,) = made
+        call.shape, call.dtype, call.variable, call.ports = y._data.shape, y._data.dtype, ref(y), None
+        y._edge = call
+    else:
+        ports = tuple(Output(call, y) for y in made)
+        call.shape, call.dtype = tuple(y.shape for y in arrays), tuple(y.dtype for y in arrays)
+        call.variable, call.ports = None, tuple(ref(port) for port in ports)
+        for y, port in zip(made, ports, strict=True):
+            y._edge = port
+    if config.debug.get():
+        call.line = user_line()
+        check_finite(call, arrays, "forward")
+    return made
+
+
+def output_edges(call: Function) -> tuple[Edge | None, ...]:
+    """Where a gradient of each output flows to; None for an output that nothing uses any more."""
+    return (call,) if call.ports is None else tuple(port() for port in call.ports)
+
+
+def variable_at(data: Array | None, edge: Edge | None) -> Variable:
+    """The Variable whose gradient flows to ``edge``: the one in use where it is alive and still holds ``data``."""
+    alive = None if edge is None else edge.variable()
+    if alive is not None and alive._edge is edge and (data is None or alive._data is data):
+        return alive
+    made = Variable(data, requires_grad=False)
+    made._edge = edge
+    return made
+
+
+class _Saved:
+    """What a subclass's backward reads: the pristine Function, and the call's arrays."""
+
+    __slots__ = ("inputs", "origin", "outputs")
+
+    def __init__(self, origin: Function, inputs: tuple[Array, ...], outputs: tuple[Array, ...]):
+        self.origin = origin
+        self.inputs = inputs if origin.keeps_inputs else None
+        self.outputs = outputs if origin.keeps_outputs else None
+
+
+class _Recorded:
+    __slots__ = ("inputs", "outputs")
+
+    def __init__(self, inputs: tuple[Variable, ...], outputs: tuple[Variable, ...]):
+        self.inputs, self.outputs = inputs, outputs
+
+
+class _Transparent(Variable):
+    """A Variable whose ``.data`` is itself, so that a ``backward`` written for arrays is recorded as it stands."""
+
+    __slots__ = ()
+    data = property(lambda self: self)  # type: ignore[assignment]
+
+
+def _recorded(data: Array, edge: Edge | None) -> Variable:
+    found = _Transparent(data, requires_grad=False)
+    found._edge = edge
+    return found
+
+
+def _twin(function: Function) -> Function:
+    twin = object.__new__(type(function))
+    twin.__dict__.update(function.__dict__)
+    return twin
+
+
+def _as_tuple(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+
+
+def _plain(gx: Any) -> Any:
+    return gx._data if isinstance(gx, Variable) else gx
+
+
+def materialise(call: Function, g: Any) -> tuple[Any, ...]:
+    """The gradients that a subclass's backward gets: arrays, and zeros for outputs that were not used."""
+    if call.ports is None:
+        return (g if isinstance(g, Variable) else as_array(g),)
+    return tuple(
+        np.zeros(shape, gradient_dtype(dtype)) if gy is None else gy if isinstance(gy, Variable) else as_array(gy)
+        for gy, shape, dtype in zip(g, call.shape, call.dtype, strict=True)
+    )
+
+
+def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
+    """Make the arrays that ``forward`` has kept on itself Variables too, by running it on Variables."""
+    before = saved.origin.__dict__
+    kept = {name: value for name, value in call.__dict__.items() if before.get(name) is not value}
+    if not any(is_array(item) for value in kept.values() for item in _as_tuple(value)):
+        return
+    if saved.inputs is None:
+        raise TypeError(f"{call.name} keeps arrays that depend on its inputs, and keeps_inputs is False")
+    replay = _twin(saved.origin)
+    replay.forward(*twin.inputs)
+    for name, value in kept.items():
+        again = replay.__dict__.get(name)
+        if any(isinstance(item, Variable) for item in _as_tuple(again)):
+            for old, new in zip(_as_tuple(value), _as_tuple(again), strict=True):
+                if not np.array_equal(_plain(old), _plain(new), equal_nan=True):
+                    raise TypeError(f"forward gives another self.{name} when it is run again")
+            twin.__dict__[name] = again
+
+
+# ---- debug mode -----------------------------------------------------------------------------------------
+
+
+def user_line() -> str:
+    """The file and line of the user's code that is running: the innermost frame outside chainrule and NumPy."""
+    inside = (_CORE, np.__file__.rsplit("__init__", 1)[0])
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def check_finite(call: Function, arrays: Iterable[Any], direction: str) -> None:
+    """Raise a FloatingPointError that names ``call`` and its line if an array has a NaN or an infinity."""
+    for array in arrays:
+        array = _plain(array)
+        if array is not None and array.dtype.kind in "fc" and not np.isfinite(array).all():
+            kind = "NaN" if np.isnan(array).any() else "infinity"
+            what = "result" if direction == "forward" else "gradient"
+            raise FloatingPointError(
+                f"{call.name}: first {kind} in the {what} ({direction}), recorded at {getattr(call, 'line', '?')}"
+            )
