@@ -25,8 +25,6 @@ def backward(
     retain_graph: bool | None = None,
 ) -> None:
     """Add the gradient of ``outputs`` to ``.grad`` of every leaf; see ``Variable.backward``."""
-    if retain_graph is None:
-        retain_graph = create_graph
     seeds = [_seed(y, create_graph) for y in outputs]
     gradients = walk(outputs, seeds, create_graph, retain_graph, retain_grad)
     with _writing_grads:
@@ -41,7 +39,7 @@ def walk(
     outputs: Sequence[Variable],
     seeds: Sequence[Any],
     create_graph: bool = False,
-    retain_graph: bool = False,
+    retain_graph: bool | None = None,
     retain_grad: bool = False,
 ) -> dict[Leaf, Any]:
     """Return the gradients of the leaves, given those of ``outputs``.
@@ -55,6 +53,8 @@ def walk(
     own: set[Edge] = set()
     seen: set[Function] = set()  # calls with several outputs; for the others the table itself says it
     debug = config.debug.get()
+    if retain_graph is None:
+        retain_graph = create_graph
 
     for y, seed in zip(outputs, seeds, strict=True):
         edge = y._edge

@@ -50,7 +50,7 @@ def ufunc_recorder(rule: Rule) -> Callable[..., Variable]:
     """Generate what computes the rule's ufunc and records the call."""
     names = rule.parameters
     scope: dict[str, Any] = {
-        "Leaf": Leaf, "Variable": Variable, "as_array": as_array, "debugging": config.debug.get, "ndarray": ndarray,
+        "Leaf": Leaf, "Variable": Variable, "as_array": as_array, "constant": _constant, "debugging": config.debug.get, "ndarray": ndarray,
         "new": object.__new__, "note": _note, "recording": config.enable_backprop.get, "ref": ref, "shape": np.shape,
         "ufunc": rule.function,
     }  # fmt: skip
@@ -70,7 +70,8 @@ def ufunc_recorder(rule: Rule) -> Callable[..., Variable]:
         )
     source = _RECORDER.format(
         inputs=", ".join(names),
-        unwrap="".join(_UNWRAP.format(x=x) for x in names),
+        unwrap="".join(_UNWRAP.format(x=x) for x in names)
+        + "".join(_CONSTANT.format(x=x, other=other) for x, other in zip(names, names[::-1], strict=True) if x != other),
         branches="\n    el".join(branches),
     )
     exec(compile(source, f"<recorder of {rule.name}>", "exec"), scope)
@@ -118,6 +119,10 @@ _UNWRAP = """
     else:
         {x}_edge = None"""
 
+_CONSTANT = """
+    if {x}_edge is None and {x}.__class__ is not ndarray:
+        {x} = constant({x}, {other})"""
+
 _BRANCH = """if {condition}:
         f = new({call})
         f.edges = ({edges})
@@ -138,6 +143,16 @@ def _watched(reads: list[str]) -> str:
         f"(({entry[0]}, {entry[1]}) if {leaf[1]} else ({entry[0]},)) if {leaf[0]} "
         f"else ({entry[1]},) if {leaf[1]} else None"
     )
+
+
+def _constant(x: Any, other: Any) -> Any:
+    """An operand that is neither a Variable nor a NumPy array, in the form that is fastest and that rules can read.
+
+    A Python number is weak (it takes the other's dtype), and NumPy is slow to find that out from the number itself.
+    """
+    if x.__class__ is float or x.__class__ is int:
+        return np.array(x, other.dtype) if other.__class__ is ndarray and other.dtype.kind == "f" else x
+    return x if isinstance(x, (complex, bool, np.generic)) else as_array(x)
 
 
 def _note(call: Function, ans: Any) -> None:

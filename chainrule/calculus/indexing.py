@@ -1,0 +1,143 @@
+"""Indexing, assignment to an index, and what is a kind of indexing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.dispatch import composite, define_rule, primitive
+
+
+@primitive
+def get_item(x: Any, index: Any) -> Any:
+    """``x[index]``: basic and advanced indexing as NumPy's."""
+    return x[index]
+
+
+@primitive
+def put_item(v: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of ``shape`` with ``v`` added at ``index``, as often as each element occurs: the transpose of ``get_item``."""
+    out = np.zeros(shape, v.dtype)
+    if not _is_advanced(index):
+        out[index] = v
+    elif v.dtype.kind == "f" and v.size > 16:
+        # adding at repeated places is fastest as a weighted count of flat positions
+        flat = np.arange(out.size).reshape(shape)[index].reshape(-1)
+        values = np.broadcast_to(v, flat.shape) if v.shape == () else np.reshape(v, -1)
+        out = np.bincount(flat, weights=values, minlength=out.size).astype(v.dtype).reshape(shape)
+    else:
+        np.add.at(out, index, v)
+    return out
+
+
+@primitive
+def set_item(x: Any, index: Any, value: Any) -> Any:
+    """A copy of ``x`` with ``value`` at ``index``."""
+    out = np.copy(x)
+    out[index] = value
+    return out
+
+
+def _is_advanced(index: Any) -> bool:
+    """Whether an index may select an element twice."""
+    items = index if isinstance(index, tuple) else (index,)
+    return not all(
+        item is None or item is Ellipsis or isinstance(item, (int, slice, np.integer))
+        or (getattr(item, "dtype", None) == bool) for item in items
+    )  # fmt: skip
+
+
+def _without(g: Any, index: Any) -> Any:
+    """``g`` with zeros at ``index``."""
+    return set_item(g, index, np.zeros((), g.dtype))
+
+
+def _value(g: Any, index: Any, value_shape: tuple[int, ...]) -> Any:
+    """``g`` at ``index``; leading axes of length 1 that the value had beyond them are put back."""
+    taken = g[index]
+    extra = len(value_shape) - taken.ndim
+    return np.reshape(taken, (1,) * extra + taken.shape) if extra > 0 else taken
+
+
+define_rule(get_item, x=lambda g, x_shape, index: put_item(g, index, x_shape))
+define_rule(put_item, v=lambda g, index: get_item(g, index), ignores=("shape",))
+define_rule(set_item, x=lambda g, index: _without(g, index), value=_value)
+
+# ---- functions that index -------------------------------------------------------------------------------
+
+
+def _at_axis(index: Any, axis: int, ndim: int) -> tuple[Any, ...]:
+    return (slice(None),) * (axis % ndim) + (index,)
+
+
+@composite(np.take)
+def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
+    if axis is None:
+        a, axis = np.reshape(a, -1), 0
+    length, indices = a.shape[axis], np.asarray(indices)
+    if mode != "raise":
+        indices = indices % length if mode == "wrap" else np.clip(indices, 0, length - 1)
+    return a[_at_axis(indices, axis, a.ndim)]
+
+
+@composite(np.take_along_axis)
+def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    if axis is None:
+        arr, axis = np.reshape(arr, -1), 0
+    indices = np.asarray(indices)
+    if indices.ndim != arr.ndim:
+        raise ValueError(f"np.take_along_axis: indices have {indices.ndim} axes, the array has {arr.ndim}")
+    axis %= arr.ndim
+    grid = np.ogrid[tuple(slice(n) for n in indices.shape)]
+    places = [indices if i == axis else np.minimum(grid[i], arr.shape[i] - 1) for i in range(arr.ndim)]
+    return arr[tuple(places)]
+
+
+@composite(np.repeat)
+def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        a, axis = np.reshape(a, -1), 0
+    return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
+
+
+@composite(np.diagonal)
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    a = np.moveaxis(a, (axis1, axis2), (-2, -1))
+    rows, columns = a.shape[-2:]
+    count = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    along = np.arange(count)
+    return a[..., along + max(-offset, 0), along + max(offset, 0)]
+
+
+@composite(np.diag)
+def _diag(v: Any, k: int = 0) -> Any:
+    if v.ndim == 2:
+        return np.diagonal(v, k)
+    if v.ndim != 1:
+        raise ValueError(f"np.diag: input must have 1 or 2 axes, not {v.ndim}")
+    along, n = np.arange(v.shape[0]), v.shape[0] + abs(k)
+    return put_item(v, (along + max(-k, 0), along + max(k, 0)), (n, n))
+
+
+@composite(np.diagflat)
+def _diagflat(v: Any, k: int = 0) -> Any:
+    return np.diag(np.reshape(v, -1), k)
+
+
+@composite(np.sort)
+def _sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None) -> Any:
+    if order is not None:
+        raise TypeError("np.sort(order=...) is for structured arrays, which a Variable cannot hold")
+    if axis is None:
+        a, axis = np.reshape(a, -1), -1
+    return np.take_along_axis(a, np.argsort(a, axis=axis, kind=kind, stable=stable), axis=axis)
+
+
+@composite(np.partition)
+def _partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Any:
+    if order is not None:
+        raise TypeError("np.partition(order=...) is for structured arrays, which a Variable cannot hold")
+    if axis is None:
+        a, axis = np.reshape(a, -1), -1
+    return np.take_along_axis(a, np.argpartition(a, kth, axis=axis, kind=kind), axis=axis)

@@ -1,0 +1,219 @@
+"""Python's operators and ndarray's methods on a Variable, each by the function that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from ..core import config
+from ..core.dispatch import NO_GRADIENT, RECORDERS, RULES, UFUNC_METHODS, unwrap
+from ..core.variable import Leaf, Parameter, Variable
+from .indexing import get_item, set_item
+from .shapes import astype
+
+# ---- operators ------------------------------------------------------------------------------------------
+
+_BINARY = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "mod": np.remainder, "matmul": np.matmul,
+    "floordiv": np.floor_divide, "divmod": np.divmod,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift,
+}  # fmt: skip
+_COMPARISONS = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+
+#: Exponents for which NumPy has something better than a power.
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
+
+
+def _plain(function: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: function(*unwrap(args), **unwrap(kwargs))
+
+
+def _caller(function: Any) -> Callable[..., Any]:
+    """What an operator calls: what records the function, or the function on plain data."""
+    return _plain(function) if function in NO_GRADIENT else RECORDERS[function]
+
+
+def _operator(function: Any, swapped: bool = False) -> Callable[..., Any]:
+    call = _caller(function)
+
+    def operate(x: Any, y: Any) -> Any:
+        return call(y, x) if swapped else call(x, y)
+
+    return operate if swapped or not hasattr(call, "__code__") else call
+
+
+def _pow(x: Variable, y: Any, modulo: None = None) -> Any:
+    if (y.__class__ is int or y.__class__ is float) and y in _POWERS and x.dtype.kind in "fc":
+        return RECORDERS[_POWERS[y]](x)
+    return RECORDERS[np.power](x, y)
+
+
+def _rpow(x: Variable, y: Any) -> Any:
+    return RECORDERS[np.power](y, x)
+
+
+def _assign(x: Variable, made: Variable) -> None:
+    """Make ``x`` stand for ``made`` from now on. What was recorded of ``x`` before keeps its own data."""
+    if made.dtype != x.dtype:
+        if not np.can_cast(made.dtype, x.dtype, "same_kind"):
+            raise TypeError(f"in-place result of dtype {made.dtype} does not fit into a Variable of dtype {x.dtype}")
+        made = astype(made, x.dtype)
+    if made.shape != x.shape:
+        raise ValueError(f"in-place result of shape {made.shape} does not fit into a Variable of shape {x.shape}")
+    x._data, x._edge = made._data, made._edge
+    if made.creator is not None:
+        from weakref import ref
+
+        made._edge.variable = ref(x)
+
+
+def _overwrite(x: Variable, compute: Callable[[], Any], write: Callable[[Any], Any]) -> None:
+    """Change ``x`` in place: recorded where recording is on, else into a leaf's own array."""
+    if config.enable_backprop.get():
+        if isinstance(x, Parameter) and x.requires_grad:
+            raise RuntimeError(
+                "a Parameter was changed in place while gradients are recorded; do it under chainrule.no_grad(), or "
+                "compute a new Variable"
+            )
+        _assign(x, compute())
+    elif x.creator is None:
+        write(x._data)
+        if x._edge.__class__ is Leaf:
+            x._edge.changed(x)
+    else:
+        data = np.copy(x._data)
+        write(data)
+        x._data = data
+
+
+def _in_place(function: Any) -> Callable[..., Any]:
+    operate = _pow if function is np.power else _caller(function)
+
+    def write_into(other: Any) -> Callable[[Any], Any]:
+        return lambda data: function(data, unwrap(other), out=data)
+
+    def operate_in_place(x: Variable, other: Any) -> Variable:
+        _overwrite(x, lambda: operate(x, other), write_into(other))
+        return x
+
+    return operate_in_place
+
+
+def _setitem(x: Variable, index: Any, value: Any) -> None:
+    index = unwrap(index)
+
+    def write(data: Any) -> None:
+        data[index] = unwrap(value)
+
+    def compute() -> Any:
+        if not (x.requires_grad or isinstance(value, Variable)):
+            made = np.copy(x._data)
+            made[index] = value
+            return Variable(made, requires_grad=False)
+        return set_item(x, index, value)
+
+    _overwrite(x, compute, write)
+
+
+for _name, _function in _BINARY.items():
+    setattr(Variable, f"__{_name}__", _operator(_function))
+    setattr(Variable, f"__r{_name}__", _operator(_function, swapped=True))
+    if _name not in ("divmod", "floordiv", "and", "or", "xor", "lshift", "rshift"):
+        setattr(Variable, f"__i{_name}__", _in_place(_function))
+for _name, _function in _COMPARISONS.items():
+    setattr(Variable, f"__{_name}__", _operator(_function))
+for _name, _function in _UNARY.items():
+    setattr(Variable, f"__{_name}__", _caller(_function))
+Variable.__pow__ = _pow  # type: ignore[method-assign,assignment]
+Variable.__rpow__ = _rpow  # type: ignore[method-assign]
+Variable.__ipow__ = _in_place(np.power)  # type: ignore[attr-defined]
+Variable.__getitem__ = lambda x, index: get_item(x, index)  # type: ignore[method-assign]
+Variable.__setitem__ = _setitem  # type: ignore[method-assign]
+
+# ---- methods --------------------------------------------------------------------------------------------
+
+_METHODS = """
+    sum prod mean var std max min cumsum cumprod swapaxes squeeze ravel repeat take clip dot trace diagonal
+    conj conjugate argmax argmin argsort argpartition nonzero searchsorted all any round
+"""
+
+
+def _method(name: str) -> Callable[..., Any]:
+    function = getattr(np, name)
+    call = _plain(function) if function in NO_GRADIENT else RULES[function]
+
+    @wraps(function)
+    def method(self: Variable, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is not None:
+            return function(self, *args, **kwargs)  # the error that says why not
+        return call(self, *args, **kwargs)
+
+    return method
+
+
+for _name in _METHODS.split():
+    setattr(Variable, _name, _method(_name))
+
+
+def _spread_arguments(args: tuple[Any, ...]) -> Any:
+    """``f(2, 3)`` and ``f((2, 3))`` alike."""
+    return args[0] if len(args) == 1 and (args[0] is None or hasattr(args[0], "__len__")) else args
+
+
+def _reshape(self: Variable, *shape: Any, order: Any = "C", copy: bool | None = None) -> Variable:
+    return RULES[np.reshape](self, _spread_arguments(shape), order=order)  # type: ignore[no-any-return]
+
+
+def _transpose(self: Variable, *axes: Any) -> Variable:
+    return RULES[np.transpose](self, _spread_arguments(axes) if axes else None)  # type: ignore[no-any-return]
+
+
+def _astype(self: Variable, dtype: Any, copy: bool = True) -> Variable:
+    return self if not copy and self.dtype == dtype else astype(self, dtype)
+
+
+def _copy(self: Variable, order: Any = "C") -> Variable:
+    return RULES[np.copy](self)  # type: ignore[no-any-return]
+
+
+def _flatten(self: Variable, order: Any = "C") -> Variable:
+    return RULES[np.ravel](self, order)  # type: ignore[no-any-return]
+
+
+def _sort_in_place(self: Variable, axis: int = -1, kind: Any = None, order: Any = None) -> None:
+    _overwrite(self, lambda: np.sort(self, axis, kind, order), lambda data: data.sort(axis=axis, kind=kind))
+
+
+def _partition_in_place(self: Variable, kth: Any, axis: int = -1) -> None:
+    _overwrite(self, lambda: np.partition(self, kth, axis), lambda data: data.partition(kth, axis=axis))
+
+
+def _fill(self: Variable, value: Any) -> None:
+    self[...] = value
+
+
+for _function in (_reshape, _transpose, _astype, _copy, _flatten, _fill):
+    setattr(Variable, _function.__name__[1:], _function)
+Variable.sort = _sort_in_place  # type: ignore[attr-defined]
+Variable.partition = _partition_in_place  # type: ignore[attr-defined]
+Variable.T = property(lambda self: np.transpose(self))  # type: ignore[attr-defined]
+Variable.mT = property(lambda self: np.matrix_transpose(self))  # type: ignore[attr-defined]
+Variable.real = property(lambda self: np.real(self))  # type: ignore[attr-defined]
+Variable.imag = property(lambda self: np.imag(self))  # type: ignore[attr-defined]
+
+# ---- methods of ufuncs ----------------------------------------------------------------------------------
+
+for _ufunc, _reduction in ((np.add, np.sum), (np.multiply, np.prod), (np.maximum, np.max), (np.minimum, np.min)):
+    UFUNC_METHODS[_ufunc, "reduce"] = lambda array, axis=0, _reduction=_reduction, **options: _reduction(
+        array, axis=axis, **options
+    )
+for _ufunc, _accumulation in ((np.add, np.cumsum), (np.multiply, np.cumprod)):
+    UFUNC_METHODS[_ufunc, "accumulate"] = lambda array, axis=0, _accumulation=_accumulation, **options: (
+        _accumulation(array, axis=axis, **options)
+    )

@@ -1,0 +1,166 @@
+"""Sums, products, means, extrema, and what accumulates along an axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.dispatch import composite, define_rule
+
+_NOTHING = np._NoValue  # type: ignore[attr-defined]  # NumPy's default for arguments that were not given
+
+Axis = Any  # int, tuple of ints or None
+
+
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The reduced axes as a tuple of numbers from 0."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def _restored(x: Any, axis: Axis, keepdims: Any, ndim: int) -> Any:
+    """A reduction's result with its reduced axes put back, of length 1."""
+    if keepdims is not _NOTHING and keepdims:
+        return x
+    return np.expand_dims(x, _axes(axis, ndim))
+
+
+def _spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: Any, where: Any) -> Any:
+    """The transpose of a sum: the gradient at each element that was summed."""
+    g = np.broadcast_to(_restored(g, axis, keepdims, len(shape)), shape)
+    return g if _everywhere(where) else np.where(where, g, np.zeros((), g.dtype))
+
+
+def _everywhere(where: Any) -> bool:
+    return where is _NOTHING or where is True
+
+
+def _count(shape: tuple[int, ...], axis: Axis, where: Any) -> Any:
+    """How many elements are reduced into each element of the result, with reduced axes of length 1."""
+    axes = _axes(axis, len(shape))
+    if _everywhere(where):
+        return int(np.prod([shape[a] for a in axes], dtype=int))
+    return np.sum(np.broadcast_to(where, shape), axis=axes, keepdims=True)
+
+
+def _over(x: Any, count: Any) -> Any:
+    """``x / count`` in the dtype of ``x``."""
+    return x / (count if isinstance(count, (int, float)) else count.astype(x.dtype))
+
+
+# ---- sums -----------------------------------------------------------------------------------------------
+
+define_rule(np.sum, a=lambda g, a_shape, axis, keepdims, where: _spread(g, a_shape, axis, keepdims, where),
+            ignores=("dtype", "initial"))  # fmt: skip
+
+
+def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
+    g = _restored(g, axis, keepdims, len(a_shape))
+    return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, True, where)
+
+
+define_rule(np.mean, a=_mean, ignores=("dtype",))
+
+
+def _deviation(a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> Any:
+    """(a - mean) / (n - ddof), the partial derivative of the variance but for a factor of 2."""
+    ddof = ddof if correction is _NOTHING else correction
+    given = {} if _everywhere(where) else {"where": where}
+    centred = np.conjugate(a - np.mean(a, axis=axis, keepdims=True, **given))
+    deviation = _over(centred, _count(a.shape, axis, where) - ddof)
+    return deviation if _everywhere(where) else np.where(where, deviation, np.zeros((), deviation.dtype))
+
+
+def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
+    return 2 * _restored(g, axis, keepdims, a.ndim) * _deviation(a, axis, ddof, where, correction)
+
+
+def _std(
+    g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING
+) -> Any:
+    """The deviation over the standard deviation; 0 where all elements are equal."""
+    g, ans = (_restored(x, axis, keepdims, a.ndim) for x in (g, ans))
+    return g * _deviation(a, axis, ddof, where, correction) / np.where(ans == 0, np.ones((), ans.dtype), ans)
+
+
+define_rule(np.var, a=_var, ignores=("dtype",))
+define_rule(np.std, a=_std, ignores=("dtype",))
+
+# ---- extrema: equal elements share the gradient ---------------------------------------------------------
+
+
+def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
+    g, ans = (_restored(x, axis, keepdims, a.ndim) for x in (g, ans))
+    chosen = a == ans if _everywhere(where) else (a == ans) & where
+    ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)
+    return np.where(chosen, _over(g, np.maximum(ties, 1)), np.zeros((), g.dtype))
+
+
+define_rule(np.max, a=_extremum, ignores=("initial",))
+define_rule(np.min, a=_extremum, ignores=("initial",))
+
+
+@composite(np.ptp)
+def _ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+# ---- products, right where elements are zero ------------------------------------------------------------
+
+
+def _products_before(a: Any) -> Any:
+    """Along the last axis, the product of all elements before each."""
+    ones = np.ones((*a.shape[:-1], 1), a.dtype)
+    return np.concatenate([ones, np.cumprod(a[..., :-1], axis=-1)], axis=-1)
+
+
+def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
+    """The product of all the others: ans / a, or where an element is zero the product of those before and after."""
+    g = _restored(g, axis, keepdims, a.ndim)
+    if not _everywhere(where):
+        gradient = _prod(g, np.prod(np.where(where, a, 1), axis=axis, keepdims=True), np.where(where, a, 1),
+                         axis, True, True)  # fmt: skip
+        return np.where(where, gradient, np.zeros((), gradient.dtype))
+    if a.size and np.all(a != 0):
+        return g * _restored(ans, axis, keepdims, a.ndim) / a
+    axes = _axes(axis, a.ndim)
+    kept = tuple(i for i in range(a.ndim) if i not in axes)
+    moved = np.transpose(a, kept + axes)
+    rows = np.reshape(moved, (*moved.shape[: len(kept)], int(np.prod(moved.shape[len(kept) :], dtype=int))))
+    others = _products_before(rows) * np.flip(_products_before(np.flip(rows, -1)), -1)
+    return g * np.transpose(np.reshape(others, moved.shape), np.argsort(kept + axes))
+
+
+define_rule(np.prod, a=_prod, ignores=("dtype", "initial"))
+
+# ---- accumulation ---------------------------------------------------------------------------------------
+
+
+def _along(a_shape: tuple[int, ...], g: Any, axis: Axis) -> tuple[Any, int]:
+    """The gradient of a result that was flattened if no axis was given, and the axis."""
+    return (g, axis) if axis is not None else (np.reshape(g, -1), 0)
+
+
+def _cumsum(g: Any, a_shape: Any, axis: Axis) -> Any:
+    g, along = _along(a_shape, g, axis)
+    return np.reshape(np.flip(np.cumsum(np.flip(g, along), axis=along), along), a_shape)
+
+
+def _cumprod(g: Any, a: Any, axis: Axis) -> Any:
+    """Products before each element times the scan r_k = g_k + a_(k+1) r_(k+1) from the end; no division."""
+    shape = a.shape
+    g, along = _along(shape, g, axis)
+    g, a = np.moveaxis(g, along, -1), np.moveaxis(np.reshape(a, g.shape), along, -1)
+    if a.shape[-1] == 0:
+        return np.reshape(np.moveaxis(g, -1, along), shape)
+    scan = [g[..., -1]]
+    for k in range(a.shape[-1] - 2, -1, -1):
+        scan.append(g[..., k] + a[..., k + 1] * scan[-1])
+    gradient = _products_before(a) * np.stack(scan[::-1], axis=-1)
+    return np.reshape(np.moveaxis(gradient, -1, along), shape)
+
+
+define_rule(np.cumsum, a=_cumsum, ignores=("dtype",))
+define_rule(np.cumprod, a=_cumprod, ignores=("dtype",))

@@ -1,0 +1,223 @@
+"""Functions that move, join, split and repeat elements: linear, each with its transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import as_array, sum_to
+from ..core.dispatch import composite, define_rule, primitive
+
+# ---- one array ------------------------------------------------------------------------------------------
+
+
+def _reshape(g: Any, a_shape: tuple[int, ...], order: str) -> Any:
+    return np.reshape(g, a_shape, order=order)
+
+
+define_rule(np.reshape, a=_reshape, ignores=("shape", "newshape", "copy"))
+define_rule(np.ravel, a=_reshape)
+define_rule(np.squeeze, a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
+define_rule(np.expand_dims, a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
+define_rule(np.transpose, a=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(axes)))
+define_rule(np.matrix_transpose, x=lambda g: np.matrix_transpose(g))
+define_rule(np.swapaxes, a=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
+define_rule(np.moveaxis, a=lambda g, source, destination: np.moveaxis(g, destination, source))
+define_rule(np.broadcast_to, array=lambda g, array_shape: sum_to(g, array_shape), ignores=("shape", "subok"))
+define_rule(np.flip, m=lambda g, axis: np.flip(g, axis))
+define_rule(np.rot90, m=lambda g, k, axes: np.rot90(g, -k, axes))
+define_rule(
+    np.roll,
+    a=lambda g, shift, axis: np.roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis),
+)
+define_rule(np.tril, m=lambda g, k: np.tril(g, k))
+define_rule(np.triu, m=lambda g, k: np.triu(g, k))
+define_rule(np.copy, a=lambda g: g, ignores=("order", "subok"))
+define_rule(np.real, val=lambda g: g)
+define_rule(np.imag, val=lambda g: -1j * g)
+
+
+@primitive
+def astype(x: Any, dtype: Any) -> Any:
+    """``x`` in another dtype."""
+    return x.astype(dtype)
+
+
+define_rule(astype, x=lambda g: g, ignores=("dtype",))
+composite(np.astype)(lambda x, dtype, /, *, copy=True, device=None: astype(x, dtype))
+
+
+@composite(np.fliplr)
+def _fliplr(m: Any) -> Any:
+    return np.flip(m, 1)
+
+
+@composite(np.flipud)
+def _flipud(m: Any) -> Any:
+    return np.flip(m, 0)
+
+
+@composite(np.tile)
+def _tile(A: Any, reps: Any) -> Any:
+    reps = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
+    ndim = max(A.ndim, len(reps))
+    reps, shape = (1,) * (ndim - len(reps)) + reps, (1,) * (ndim - A.ndim) + A.shape
+    apart = np.reshape(A, [n for size in shape for n in (1, size)])
+    repeated = np.broadcast_to(apart, [n for pair in zip(reps, shape, strict=True) for n in pair])
+    return np.reshape(repeated, [r * size for r, size in zip(reps, shape, strict=True)])
+
+
+# ---- padding --------------------------------------------------------------------------------------------
+
+
+@primitive
+def _pad_with_constants(array: Any, pad_width: Any, constant_values: Any) -> Any:
+    return np.pad(array, pad_width, constant_values=constant_values)
+
+
+def _unpad(g: Any, pad_width: Any, array_shape: tuple[int, ...]) -> Any:
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(pad_width, array_shape, strict=True))]
+
+
+define_rule(_pad_with_constants, array=_unpad, ignores=("constant_values",))
+
+#: The modes of ``np.pad`` in which each new element is a copy of an old one.
+_COPYING_MODES = ("edge", "reflect", "symmetric", "wrap")
+
+
+@composite(np.pad)
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0) -> Any:
+    if isinstance(pad_width, dict):
+        pad_width = [pad_width.get(axis, pad_width.get(axis - array.ndim, 0)) for axis in range(array.ndim)]
+        pad_width = [w if isinstance(w, (tuple, list)) else (w, w) for w in pad_width]
+    widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
+    if mode == "constant":
+        return _pad_with_constants(array, widths, constant_values)
+    if mode not in _COPYING_MODES:
+        raise TypeError(f"np.pad: mode {mode!r} is not supported on a Variable; use constant or {_COPYING_MODES}")
+    for axis, width in enumerate(widths):
+        if any(width):
+            array = np.take(array, np.pad(np.arange(array.shape[axis]), width, mode=mode), axis=axis)
+    return array
+
+
+# ---- several arrays -------------------------------------------------------------------------------------
+
+
+def _joined(g: Any, i: int, arrays_shape: Sequence[tuple[int, ...]], axis: int | None) -> Any:
+    """The part of a concatenation's gradient that belongs to the i-th array."""
+    if axis is None:
+        sizes = [int(np.prod(shape, dtype=int)) for shape in arrays_shape]
+        axis = 0
+    else:
+        sizes = [shape[axis] for shape in arrays_shape]
+    start = sum(sizes[:i])
+    part = g[(slice(None),) * (axis % g.ndim) + (slice(start, start + sizes[i]),)]
+    return np.reshape(part, arrays_shape[i])
+
+
+define_rule(np.concatenate, arrays=_joined, ignores=("dtype", "casting"),
+            signature=lambda arrays, axis=0, out=None, *, dtype=None, casting="same_kind": None)  # fmt: skip
+define_rule(
+    np.stack,
+    arrays=lambda g, i, axis: g[(slice(None),) * (axis % g.ndim) + (i,)],
+    ignores=("dtype", "casting"),
+)
+
+
+@composite(np.atleast_1d)
+def _atleast_1d(*arys: Any) -> Any:
+    made = tuple(np.reshape(a, (1,)) if np.ndim(a) == 0 else a for a in arys)
+    return made[0] if len(made) == 1 else made
+
+
+@composite(np.atleast_2d)
+def _atleast_2d(*arys: Any) -> Any:
+    made = tuple(np.reshape(a, (1, -1)) if np.ndim(a) < 2 else a for a in arys)
+    return made[0] if len(made) == 1 else made
+
+
+@composite(np.vstack)
+def _vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    return np.concatenate([np.atleast_2d(a) for a in tup], axis=0, dtype=dtype, casting=casting)
+
+
+@composite(np.hstack)
+def _hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    arrays = [np.atleast_1d(a) for a in tup]
+    return np.concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
+
+
+@composite(np.column_stack)
+def _column_stack(tup: Sequence[Any]) -> Any:
+    return np.concatenate([a if np.ndim(a) == 2 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
+
+
+@composite(np.append)
+def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    return np.concatenate((arr, values), axis=axis)
+
+
+def _sections(ary: Any, cuts: Sequence[int], axis: int) -> list[Any]:
+    """The parts of ``ary`` between the positions ``cuts``."""
+    before = (slice(None),) * (axis % ary.ndim)
+    return [
+        ary[(*before, slice(start, stop))] for start, stop in zip([0, *cuts], [*cuts, ary.shape[axis]], strict=True)
+    ]
+
+
+@composite(np.array_split)
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    if np.ndim(indices_or_sections):
+        return _sections(ary, list(indices_or_sections), axis)
+    parts, (each, longer) = int(indices_or_sections), divmod(ary.shape[axis], int(indices_or_sections))
+    return _sections(ary, np.cumsum([each + 1] * longer + [each] * (parts - longer))[:-1].tolist(), axis)
+
+
+@composite(np.split)
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % indices_or_sections:
+        raise ValueError(f"np.split: {ary.shape[axis]} elements do not split into {indices_or_sections} equal parts")
+    return _array_split(ary, indices_or_sections, axis)  # type: ignore[no-any-return]
+
+
+@composite(np.hsplit)
+def _hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    return np.split(ary, indices_or_sections, axis=0 if ary.ndim == 1 else 1)
+
+
+@composite(np.vsplit)
+def _vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    return np.split(ary, indices_or_sections, axis=0)
+
+
+@composite(np.dsplit)
+def _dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    return np.split(ary, indices_or_sections, axis=2)
+
+
+@composite(np.broadcast_arrays)
+def _broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
+    shape = np.broadcast_shapes(*(np.shape(a) for a in args))
+    return tuple(np.broadcast_to(a, shape) for a in args)
+
+
+def array(nested: Any, dtype: Any = None) -> Any:
+    """Build an array from nested lists of Variables, arrays and numbers; a Variable if there is one among them.
+
+    ``np.array`` cannot do this: it would lose the gradient.
+
+    >>> import numpy as np, chainrule as cr
+    >>> x = cr.Variable(np.array(2.0))
+    >>> cr.array([[x, 1.0], [0.0, x * x]])
+    Variable([[2., 1.],
+              [0., 4.]])
+    """
+    if isinstance(nested, (list, tuple)):
+        items = [array(item) for item in nested]
+        made = np.stack(items) if items else np.array([])
+    else:
+        made = as_array(nested)
+    return made if dtype is None else np.astype(made, np.dtype(dtype))
