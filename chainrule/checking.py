@@ -55,47 +55,41 @@ def check_grads(
             given[k] = x
         return _as_tuple(f(*given))
 
-    function: Callable[..., tuple[Any, ...]] = of_varied
+    level: Callable[..., tuple[Any, ...]] = of_varied
     xs = [args[k] for k in varied]
     for n in range(1, order + 1):
-        outputs = [_data(y) for y in function(*[Variable(x) for x in xs])]
-        vs = [_cotangent(rng, y) for y in outputs]
-        function = _gradient(function, vs)
-        previous = of_varied if n == 1 else previous_gradient
-        exact = [_data(g) for g in function(*[Variable(x) for x in xs])]
-        previous_gradient = function
+        vs = [_cotangent(rng, _data(y)) for y in level(*[Variable(x) for x in xs])]
+        gradient = _gradient(level, vs)
+        exact = [_data(g) for g in gradient(*[Variable(x) for x in xs])]
         for i, x in enumerate(xs):
-            numeric = _difference(previous, xs, i, vs, step)
+            numeric = _difference(level, xs, i, vs, step)
             scale = float(np.max(np.abs(numeric), initial=0.0))
-            bound = (tolerance if atol is None else atol) * max(1.0, scale) + (
-                tolerance if rtol is None else rtol
-            ) * np.abs(numeric)
+            bound = (tolerance if atol is None else atol) * max(1.0, scale) + (tolerance if rtol is None else rtol) * np.abs(
+                numeric
+            )
             wrong = ~(np.abs(exact[i] - numeric) <= bound)
             if wrong.any():
                 place = tuple(int(j) for j in np.argwhere(wrong)[0])
                 raise AssertionError(
-                    f"derivative {n} of {getattr(f, '__name__', f)!s} in argument {varied[i]} of shape {x.shape}, at "
-                    f"element {place} = {x[place]!r}: the rule gives {exact[i][place]!r}, central differences with step "
-                    f"{step:g} * max(1, |x|) give {numeric[place]!r} ({int(wrong.sum())} of {x.size} elements differ)"
+                    f"derivative {n} of {getattr(f, '__name__', f)} in argument {varied[i]} of shape {x.shape}, at "
+                    f"element {place} = {x[place]!r}: the rule gives {exact[i][place]!r}, central differences with "
+                    f"step {step:g} * max(1, |x|) give {numeric[place]!r} ({int(wrong.sum())} of {x.size} elements differ)"
                 )
+        level = gradient
 
 
 def _gradient(f: Callable[..., tuple[Any, ...]], vs: Sequence[Array]) -> Callable[..., tuple[Any, ...]]:
     """The gradients of v · f in its arguments, as a function of them that can be differentiated itself."""
 
     def gradient(*xs: Variable) -> tuple[Any, ...]:
-        recorded = [
-            (y, v) for y, v in zip(f(*xs), vs, strict=True) if isinstance(y, Variable) and y.creator is not None
-        ]
-        found = walk([y for y, _ in recorded], [as_variable(v) for _, v in recorded], create_graph=True)
+        recorded = [(y, v) for y, v in zip(f(*xs), vs, strict=True) if isinstance(y, Variable) and y.creator is not None]
+        found: dict[Any, Any] = walk([y for y, _ in recorded], [as_variable(v) for _, v in recorded], create_graph=True)
         return tuple(found.get(x._edge, np.zeros(x.shape, x.dtype)) for x in xs)
 
     return gradient
 
 
-def _difference(
-    f: Callable[..., tuple[Any, ...]], xs: Sequence[Array], i: int, vs: Sequence[Array], step: float
-) -> Array:
+def _difference(f: Callable[..., tuple[Any, ...]], xs: Sequence[Array], i: int, vs: Sequence[Array], step: float) -> Array:
     """The central differences of v · f in each element of the i-th argument."""
     x = xs[i]
     numeric = np.zeros(x.shape, np.result_type(x.dtype, np.float64))

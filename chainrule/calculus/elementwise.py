@@ -32,7 +32,7 @@ elementwise(np.fmod, lambda g: g, lambda g, x, y: -g * np.trunc(x / y))
 
 
 def _power_x(g: Any, x: Any, y: Any) -> Any:
-    """y x^(y-1), and 0 where y = 0, also at x = 0."""
+    """Y x^(y-1), and 0 where y = 0, also at x = 0."""
     if np.ndim(y) == 0 and not getattr(y, "requires_grad", False):
         y = float(y) if np.isrealobj(y) else complex(y)  # a plain number: weak, and fast where it is 2 or 0.5
         return g * (y * x ** (y - 1)) if y != 0 else g * np.zeros_like(x)
@@ -60,16 +60,12 @@ elementwise(np.log1p, lambda g, x: g / (1 + x))
 
 
 def _share(g: Any, ans: Any, x: Any, exp: Any) -> Any:
-    """g times the share exp(x - ans) that x has in the sum whose logarithm is ans, without inf - inf."""
+    """G times the share exp(x - ans) that x has in the sum whose logarithm is ans, without inf - inf."""
     return g * exp(np.where(np.isinf(x) & (x == ans), np.zeros((), ans.dtype), x - ans))
 
 
-elementwise(
-    np.logaddexp, lambda g, ans, x: _share(g, ans, x, np.exp), lambda g, ans, y: _share(g, ans, y, np.exp)
-)
-elementwise(
-    np.logaddexp2, lambda g, ans, x: _share(g, ans, x, np.exp2), lambda g, ans, y: _share(g, ans, y, np.exp2)
-)
+elementwise(np.logaddexp, lambda g, ans, x: _share(g, ans, x, np.exp), lambda g, ans, y: _share(g, ans, y, np.exp))
+elementwise(np.logaddexp2, lambda g, ans, x: _share(g, ans, x, np.exp2), lambda g, ans, y: _share(g, ans, y, np.exp2))
 
 # ---- trigonometry ---------------------------------------------------------------------------------------
 
@@ -128,9 +124,7 @@ def _chosen(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 for _extremum in (np.maximum, np.minimum, np.fmax, np.fmin):
-    elementwise(
-        _extremum, lambda g, ans, x, y: _chosen(g, ans, x, y), lambda g, ans, x, y: _chosen(g, ans, y, x)
-    )
+    elementwise(_extremum, lambda g, ans, x, y: _chosen(g, ans, x, y), lambda g, ans, x, y: _chosen(g, ans, y, x))
 
 
 @composite(np.divmod)

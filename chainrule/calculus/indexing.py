@@ -44,7 +44,7 @@ def _is_advanced(index: Any) -> bool:
     items = index if isinstance(index, tuple) else (index,)
     return not all(
         item is None or item is Ellipsis or isinstance(item, (int, slice, np.integer))
-        or (getattr(item, "dtype", None) == bool) for item in items
+        or getattr(item, "dtype", None) == np.bool_ for item in items
     )  # fmt: skip
 
 

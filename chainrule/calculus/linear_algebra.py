@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import RULES, composite, define_rule, elementwise, primitive
+from ..core.dispatch import composite, define_rule, elementwise, primitive
 
 
 def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
-    """g yᵀ."""
+    """G yᵀ."""
     if y.ndim == 1:
         return np.expand_dims(g, -1) * y
     if len(x_shape) == 1:
@@ -67,9 +67,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         axes = (range(a.ndim - n, a.ndim), range(n))
     of_a, of_b = ([int(i) % x.ndim for i in np.atleast_1d(given)] for x, given in zip((a, b), axes, strict=True))
     if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
-        raise ValueError(
-            f"np.tensordot: shapes {a.shape} and {b.shape} do not match on the axes {of_a} and {of_b}"
-        )
+        raise ValueError(f"np.tensordot: shapes {a.shape} and {b.shape} do not match on the axes {of_a} and {of_b}")
     left, right = ([i for i in range(x.ndim) if i not in used] for x, used in ((a, of_a), (b, of_b)))
     summed = int(np.prod([a.shape[i] for i in of_a], dtype=int))
     shape = [a.shape[i] for i in left] + [b.shape[i] for i in right]
@@ -113,7 +111,8 @@ def _einsum_operand(g: Any, i: int, operands: Any, operands_shape: Any, terms: A
         return gradient
     gradient = np.expand_dims(gradient, alone)
     return np.broadcast_to(
-        gradient, [n if axis in alone else m for axis, (n, m) in enumerate(zip(operands_shape[i], gradient.shape, strict=True))]
+        gradient,
+        [n if axis in alone else m for axis, (n, m) in enumerate(zip(operands_shape[i], gradient.shape, strict=True))],
     )
 
 

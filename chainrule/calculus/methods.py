@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -67,9 +68,7 @@ def _assign(x: Variable, made: Variable) -> None:
     if made.shape != x.shape:
         raise ValueError(f"in-place result of shape {made.shape} does not fit into a Variable of shape {x.shape}")
     x._data, x._edge = made._data, made._edge
-    if made.creator is not None:
-        from weakref import ref
-
+    if made._edge is not None and made.creator is not None:
         made._edge.variable = ref(x)
 
 
@@ -198,8 +197,8 @@ def _fill(self: Variable, value: Any) -> None:
     self[...] = value
 
 
-for _function in (_reshape, _transpose, _astype, _copy, _flatten, _fill):
-    setattr(Variable, _function.__name__[1:], _function)
+for _method_ in (_reshape, _transpose, _astype, _copy, _flatten, _fill):
+    setattr(Variable, _method_.__name__[1:], _method_)
 Variable.sort = _sort_in_place  # type: ignore[attr-defined]
 Variable.partition = _partition_in_place  # type: ignore[attr-defined]
 Variable.T = property(lambda self: np.transpose(self))  # type: ignore[attr-defined]
@@ -214,6 +213,6 @@ for _ufunc, _reduction in ((np.add, np.sum), (np.multiply, np.prod), (np.maximum
         array, axis=axis, **options
     )
 for _ufunc, _accumulation in ((np.add, np.cumsum), (np.multiply, np.cumprod)):
-    UFUNC_METHODS[_ufunc, "accumulate"] = lambda array, axis=0, _accumulation=_accumulation, **options: (
-        _accumulation(array, axis=axis, **options)
+    UFUNC_METHODS[_ufunc, "accumulate"] = lambda array, axis=0, _accumulation=_accumulation, **options: _accumulation(
+        array, axis=axis, **options
     )

@@ -77,9 +77,7 @@ def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, corre
     return 2 * _restored(g, axis, keepdims, a.ndim) * _deviation(a, axis, ddof, where, correction)
 
 
-def _std(
-    g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING
-) -> Any:
+def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
     g, ans = (_restored(x, axis, keepdims, a.ndim) for x in (g, ans))
     return g * _deviation(a, axis, ddof, where, correction) / np.where(ans == 0, np.ones((), ans.dtype), ans)

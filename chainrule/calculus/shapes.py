@@ -13,7 +13,7 @@ from ..core.dispatch import composite, define_rule, primitive
 # ---- one array ------------------------------------------------------------------------------------------
 
 
-def _reshape(g: Any, a_shape: tuple[int, ...], order: str) -> Any:
+def _reshape(g: Any, a_shape: tuple[int, ...], order: Any) -> Any:
     return np.reshape(g, a_shape, order=order)
 
 
@@ -163,9 +163,7 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
 def _sections(ary: Any, cuts: Sequence[int], axis: int) -> list[Any]:
     """The parts of ``ary`` between the positions ``cuts``."""
     before = (slice(None),) * (axis % ary.ndim)
-    return [
-        ary[(*before, slice(start, stop))] for start, stop in zip([0, *cuts], [*cuts, ary.shape[axis]], strict=True)
-    ]
+    return [ary[(*before, slice(start, stop))] for start, stop in zip([0, *cuts], [*cuts, ary.shape[axis]], strict=True)]
 
 
 @composite(np.array_split)

@@ -173,9 +173,7 @@ class Rule:
         if name in self.derivatives:
             return True
         if x.dtype.kind in "fc":
-            raise TypeError(
-                f"{self.name} is not differentiable in {name!r}; if no gradient is wanted there, pass v.data"
-            )
+            raise TypeError(f"{self.name} is not differentiable in {name!r}; if no gradient is wanted there, pass v.data")
         return False
 
     def _unhandled(self, name: str) -> TypeError:
@@ -262,7 +260,7 @@ def define_rule(
 
 def elementwise(ufunc: np.ufunc, *derivatives: Callable[..., Any]) -> None:
     """Say how a ufunc is differentiated: for each input, ``g`` times the partial derivative."""
-    define_rule(ufunc, **dict(zip("xy", derivatives, strict=False)))
+    RULES[ufunc] = Rule(ufunc, dict(zip("xy", derivatives, strict=False)))
 
 
 def composite(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -377,9 +375,7 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
     return RECORDERS[ufunc](*inputs, **kwargs) if not kwargs else _rule(ufunc)(*inputs, **kwargs)
 
 
-def _array_function(
-    self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]
-) -> Any:
+def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
     rule = RULES.get(function)
     if rule is not None:

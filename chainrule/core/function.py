@@ -10,11 +10,11 @@ from weakref import ref
 import numpy as np
 
 from . import config
-from .arrays import Array, as_array, gradient_dtype, is_array
+from .arrays import Array, as_array, gradient_dtype
 from .variable import Leaf, Variable
 
-#: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``, ``generation``,
-#: ``shape``, ``dtype`` and, weakly, ``variable``.
+#: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``,
+#: ``generation``, ``shape``, ``dtype`` and, weakly, ``variable``.
 Edge = Any
 
 _CORE = __file__.rsplit("core", 1)[0]
@@ -43,10 +43,22 @@ class Function:
     array(6.)
     """
 
-    # edges: for each input that needs a gradient, where it flows. saved: what backward reads; None once released.
-    # variable, shape, dtype: the output's (shape and dtype a tuple of each output's if there are several). ports: the Outputs, weakly, of a call with several; else None.
+    # edges: for each input, where its gradient flows to; None if it needs none. None for all once released.
+    # saved: what backward reads. variable (weakly), shape, dtype: the output's.
+    # ports: None; or, of a call with several outputs, its Outputs, weakly. Then shape and dtype are tuples.
     # watched: the leaves whose data backward reads, each with its version then; or None.
-    __slots__ = ("__weakref__", "dtype", "edges", "generation", "line", "ports", "saved", "shape", "variable", "watched")
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "edges",
+        "generation",
+        "line",
+        "ports",
+        "saved",
+        "shape",
+        "variable",
+        "watched",
+    )
 
     #: Set to False in a subclass whose ``backward`` doesn't read them, so that they can be freed.
     keeps_inputs: ClassVar[bool] = True
@@ -54,8 +66,15 @@ class Function:
     #: Whether each array that ``vjp`` returns, if it is neither ``g`` nor a view, is new and seen by no one else.
     returns_fresh_arrays: ClassVar[bool] = False
 
-    edges: tuple[Edge, ...] | None
+    edges: tuple[Edge | None, ...] | None
+    generation: int
+    line: str
+    ports: Any
     saved: Any
+    shape: Any
+    dtype: Any
+    variable: Any
+    watched: tuple[tuple[Leaf, int], ...] | None
 
     # ---- what a subclass defines ------------------------------------------------------------------------
 
@@ -101,9 +120,7 @@ class Function:
             return self.saved.inputs
         arrays = self.saved.inputs if isinstance(self.saved, _Saved) else None
         edges = self.edges or ()
-        return tuple(
-            variable_at(None if arrays is None else arrays[i], e) for i, e in enumerate(edges)
-        )
+        return tuple(variable_at(None if arrays is None else arrays[i], e) for i, e in enumerate(edges))
 
     @property
     def outputs(self) -> tuple[Variable, ...]:
@@ -111,9 +128,7 @@ class Function:
         if isinstance(self.saved, _Recorded):
             return self.saved.outputs
         arrays = self.saved.outputs if isinstance(self.saved, _Saved) else None
-        return tuple(
-            variable_at(None if arrays is None else arrays[i], e) for i, e in enumerate(output_edges(self))
-        )
+        return tuple(variable_at(None if arrays is None else arrays[i], e) for i, e in enumerate(output_edges(self)))
 
     @property
     def needs_input_grad(self) -> tuple[bool, ...]:
@@ -130,11 +145,13 @@ class Function:
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
         """The same on Variables, so that it is recorded itself."""
         saved: _Saved = self.saved
-        inputs = () if saved.inputs is None else tuple(
-            _recorded(x, e) for x, e in zip(saved.inputs, self.edges or (), strict=True)
+        inputs = (
+            () if saved.inputs is None else tuple(_recorded(x, e) for x, e in zip(saved.inputs, self.edges or (), strict=True))
         )
-        outputs = () if saved.outputs is None else tuple(
-            _recorded(y, e) for y, e in zip(saved.outputs, output_edges(self), strict=True)
+        outputs = (
+            ()
+            if saved.outputs is None
+            else tuple(_recorded(y, e) for y, e in zip(saved.outputs, output_edges(self), strict=True))
         )
         twin = _twin(self)
         twin.edges, twin.saved = self.edges, _Recorded(inputs, outputs)
@@ -201,7 +218,7 @@ def output_edges(call: Function) -> tuple[Edge | None, ...]:
 
 def variable_at(data: Array | None, edge: Edge | None) -> Variable:
     """The Variable whose gradient flows to ``edge``: the one in use where it is alive and still holds ``data``."""
-    alive = None if edge is None else edge.variable()
+    alive: Variable | None = None if edge is None else edge.variable()
     if alive is not None and alive._edge is edge and (data is None or alive._data is data):
         return alive
     made = Variable(data, requires_grad=False)
@@ -268,7 +285,7 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
     """Make the arrays that ``forward`` has kept on itself Variables too, by running it on Variables."""
     before = saved.origin.__dict__
     kept = {name: value for name, value in call.__dict__.items() if before.get(name) is not value}
-    if not any(is_array(item) for value in kept.values() for item in _as_tuple(value)):
+    if not any(hasattr(item, "dtype") for value in kept.values() for item in _as_tuple(value)):
         return
     if saved.inputs is None:
         raise TypeError(f"{call.name} keeps arrays that depend on its inputs, and keeps_inputs is False")
@@ -288,7 +305,7 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
 
 def user_line() -> str:
     """The file and line of the user's code that is running: the innermost frame outside chainrule and NumPy."""
-    inside = (_CORE, np.__file__.rsplit("__init__", 1)[0])
+    inside = (_CORE, np.__file__.rsplit("__init__", 1)[0], "<recorder of")
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame = frame.f_back

@@ -50,9 +50,9 @@ def ufunc_recorder(rule: Rule) -> Callable[..., Variable]:
     """Generate what computes the rule's ufunc and records the call."""
     names = rule.parameters
     scope: dict[str, Any] = {
-        "Leaf": Leaf, "Variable": Variable, "as_array": as_array, "constant": _constant, "debugging": config.debug.get, "ndarray": ndarray,
-        "new": object.__new__, "note": _note, "recording": config.enable_backprop.get, "ref": ref, "shape": np.shape,
-        "ufunc": rule.function,
+        "Leaf": Leaf, "Variable": Variable, "as_array": as_array, "constant": _constant, "ndarray": ndarray,
+        "new": object.__new__, "note": _note, "ref": ref, "shape": np.shape, "ufunc": rule.function,
+        "debugging": config.debug.get, "recording": config.enable_backprop.get,
     }  # fmt: skip
     branches = []
     for wrt in [names] if len(names) == 1 else [names, names[:1], names[1:]]:
@@ -139,10 +139,7 @@ def _watched(reads: list[str]) -> str:
         return "None"
     if len(reads) == 1:
         return f"({entry[0]},) if {leaf[0]} else None"
-    return (
-        f"(({entry[0]}, {entry[1]}) if {leaf[1]} else ({entry[0]},)) if {leaf[0]} "
-        f"else ({entry[1]},) if {leaf[1]} else None"
-    )
+    return f"(({entry[0]}, {entry[1]}) if {leaf[1]} else ({entry[0]},)) if {leaf[0]} else ({entry[1]},) if {leaf[1]} else None"
 
 
 def _constant(x: Any, other: Any) -> Any:

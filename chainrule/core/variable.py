@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from opcode import opmap
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -46,7 +48,7 @@ class Variable:
     __hash__ = object.__hash__
 
     def __init__(self, data: Array | None, name: str | None = None, requires_grad: bool = True):
-        self._data = None if data is None else _checked(data)
+        self._data: Any = None if data is None else _checked(data)
         self._edge: Edge | None = Leaf(self) if requires_grad else None
         self._grad: Any = None
         self._seed: Any = None
@@ -83,9 +85,7 @@ class Variable:
         if value is not None:
             value = value if isinstance(value, Variable) else as_array(value)
             if self._data is not None and value.shape != self._data.shape:
-                raise ValueError(
-                    f"a gradient has its Variable's shape {self._data.shape}, not {value.shape}"
-                )
+                raise ValueError(f"a gradient has its Variable's shape {self._data.shape}, not {value.shape}")
             if self._data is not None:
                 value = fit(value, self._data.shape, self._data.dtype)
         self._grad = self._seed = value
@@ -186,13 +186,21 @@ class Variable:
         return bool(self._data)
 
     def __int__(self) -> int:
-        return int(self._data)
+        return int(self._to_number())
 
     def __float__(self) -> float:
-        return float(self._data)
+        return float(self._to_number())
 
     def __complex__(self) -> complex:
-        return complex(self._data)
+        return complex(self._to_number())
+
+    def _to_number(self) -> Array:
+        # NumPy asks for a number also in buffer[i] = v, where the gradient would be lost in silence
+        if self._edge is not None and config.enable_backprop.get():
+            caller = sys._getframe(2)
+            if caller.f_code.co_code[caller.f_lasti] == _STORE_SUBSCR:
+                raise _would_lose_gradient()
+        return self._data
 
     def __index__(self) -> int:
         return self._data.__index__()  # type: ignore[no-any-return]
@@ -221,11 +229,7 @@ class Variable:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self._edge is not None and config.enable_backprop.get():
-            raise TypeError(
-                "converting a Variable to a plain array would lose its gradient in silence; use v.data for the "
-                "array, np.stack or chainrule.array to build an array from Variables, and a Variable as the "
-                "buffer for buffer[i] = v"
-            )
+            raise _would_lose_gradient()
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
@@ -308,6 +312,16 @@ class Parameter(Variable):
     """A Variable that a module owns and an optimizer updates; ``requires_grad=False`` freezes it."""
 
     __slots__ = ()
+
+
+_STORE_SUBSCR = opmap["STORE_SUBSCR"]
+
+
+def _would_lose_gradient() -> TypeError:
+    return TypeError(
+        "converting a Variable to a plain array would lose its gradient in silence; use v.data for the array, np.stack or "
+        "chainrule.array to build an array from Variables, and a Variable as the buffer for buffer[i] = v"
+    )
 
 
 def _checked(data: Any) -> Array:
