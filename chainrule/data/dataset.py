@@ -138,9 +138,7 @@ def batch(dataset: Any, indices: Array | slice) -> Any:
     return dataset.batch(indices) if isinstance(dataset, Dataset) else collate_items(dataset, indices)
 
 
-def random_split(
-    dataset: Any, lengths: Sequence[int] | Sequence[float], generator: RandomSource = None
-) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[int] | Sequence[float], generator: RandomSource = None) -> list[Subset]:
     """Split a dataset into Subsets at random, without overlap.
 
     Args:

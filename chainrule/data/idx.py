@@ -32,9 +32,7 @@ def read_idx(path: str | PathLike[str]) -> Array:
         try:
             raw = gzip.decompress(raw)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(
-                f"{path}: the gzip stream is truncated or damaged ({error}); fetch the file again"
-            ) from error
+            raise ValueError(f"{path}: the gzip stream is truncated or damaged ({error}); fetch the file again") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _DTYPES:
         raise ValueError(
             f"{path}: not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}, an IDX file with 00 00, a code "

@@ -32,9 +32,7 @@ class ImageDataset(TensorDataset):
         super().__init__(images, labels)
         self.images, self.labels = self.arrays
         if self.images.dtype != np.uint8:
-            raise TypeError(
-                f"ImageDataset keeps images as uint8, not {self.images.dtype}; use TensorDataset for others"
-            )
+            raise TypeError(f"ImageDataset keeps images as uint8, not {self.images.dtype}; use TensorDataset for others")
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
         images, labels = super().__getitem__(index)
