@@ -25,6 +25,9 @@ CLASSES = (
     "Ankle boot",
 )
 
+#: Where Debian's package puts the files.
+SYSTEM = Path("/usr/share/datasets/fashion-mnist")
+
 _FILES = {part: (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") for part in ("train", "t10k")}
 
 
@@ -74,11 +77,7 @@ def _cache() -> Path:
 
 def _default_folders() -> list[Path]:
     repository = Path(__file__).parents[2]
-    return [
-        Path("/usr/share/datasets/fashion-mnist"),
-        _cache(),
-        repository / "examples" / "data" / "fashion-mnist-subset",
-    ]
+    return [SYSTEM, _cache(), repository / "examples" / "data" / "fashion-mnist-subset"]
 
 
 def _find(folder: Path, name: str) -> Path | None:
