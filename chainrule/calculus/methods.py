@@ -40,13 +40,20 @@ def _caller(function: Any) -> Callable[..., Any]:
     return _plain(function) if function in NO_GRADIENT else RECORDERS[function]
 
 
-def _operator(function: Any, swapped: bool = False) -> Callable[..., Any]:
-    call = _caller(function)
+def _install(name: str, function: Any, swapped: bool = False) -> None:
+    """Give Variable the operator ``name``. What records it is made when it is first used, and then stands there itself."""
 
-    def operate(x: Any, y: Any) -> Any:
-        return call(y, x) if swapped else call(x, y)
+    def first_use(*operands: Any) -> Any:
+        call = _caller(function)
 
-    return operate if swapped or not hasattr(call, "__code__") else call
+        def swap(x: Any, y: Any) -> Any:
+            return call(y, x)
+
+        method = swap if swapped else call
+        setattr(Variable, name, method)
+        return method(*operands)
+
+    setattr(Variable, name, first_use)
 
 
 def _pow(x: Variable, y: Any, modulo: None = None) -> Any:
@@ -92,13 +99,9 @@ def _overwrite(x: Variable, compute: Callable[[], Any], write: Callable[[Any], A
 
 
 def _in_place(function: Any) -> Callable[..., Any]:
-    operate = _pow if function is np.power else _caller(function)
-
-    def write_into(other: Any) -> Callable[[Any], Any]:
-        return lambda data: function(data, unwrap(other), out=data)
-
     def operate_in_place(x: Variable, other: Any) -> Variable:
-        _overwrite(x, lambda: operate(x, other), write_into(other))
+        operate = _pow if function is np.power else _caller(function)
+        _overwrite(x, lambda: operate(x, other), lambda data: function(data, unwrap(other), out=data))
         return x
 
     return operate_in_place
@@ -121,14 +124,12 @@ def _setitem(x: Variable, index: Any, value: Any) -> None:
 
 
 for _name, _function in _BINARY.items():
-    setattr(Variable, f"__{_name}__", _operator(_function))
-    setattr(Variable, f"__r{_name}__", _operator(_function, swapped=True))
+    _install(f"__{_name}__", _function)
+    _install(f"__r{_name}__", _function, swapped=True)
     if _name not in ("divmod", "floordiv", "and", "or", "xor", "lshift", "rshift"):
         setattr(Variable, f"__i{_name}__", _in_place(_function))
-for _name, _function in _COMPARISONS.items():
-    setattr(Variable, f"__{_name}__", _operator(_function))
-for _name, _function in _UNARY.items():
-    setattr(Variable, f"__{_name}__", _caller(_function))
+for _name, _function in (_COMPARISONS | _UNARY).items():
+    _install(f"__{_name}__", _function)
 Variable.__pow__ = _pow  # type: ignore[method-assign,assignment]
 Variable.__rpow__ = _rpow  # type: ignore[method-assign]
 Variable.__ipow__ = _in_place(np.power)  # type: ignore[attr-defined]

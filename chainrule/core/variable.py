@@ -64,16 +64,15 @@ class Variable:
     @data.setter
     def data(self, value: Array | None) -> None:
         leaf = self._edge
-        if leaf.__class__ is Leaf:
-            self._data = None if value is None else _checked(value)
-            leaf.changed(self)
-        elif leaf is not None and value is self._data:
+        if leaf is not None and leaf.function is not None and value is self._data:
             raise RuntimeError(
                 "the array of a recorded intermediate Variable was changed in place (v.data -= ...), and the "
                 "record may still need its old values; compute a new Variable instead, or detach() first"
             )
-        else:
-            self._data = None if value is None else _checked(value)
+        # arithmetic of 0-d arrays, such as v.data - step, makes a NumPy scalar
+        self._data = None if value is None else _checked(np.asarray(value) if isinstance(value, np.generic) else value)
+        if leaf.__class__ is Leaf:
+            leaf.changed(self)
 
     @property
     def grad(self) -> Any:

@@ -1,0 +1,32 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..random import generator
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Set each element to zero with probability ``p``, and divide the others by 1 - p; without ``training``, do nothing.
+
+    Raises:
+        ValueError: ``p`` is not between 0 and 1.
+
+    Source: N. Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting (2014).
+
+    >>> import numpy as np, chainrule as cr, chainrule.functional as F
+    >>> _ = cr.random.manual_seed(0)
+    >>> F.dropout(np.ones(6), 0.5)
+    array([0., 0., 0., 0., 2., 2.])
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"a probability is between 0 and 1, not {p}")
+    if not training or p == 0:
+        return input
+    if p == 1:
+        return input * np.zeros((), input.dtype)
+    kept = generator().random(input.shape, np.float32) >= p
+    return input * (kept * np.asarray(1 / (1 - p), input.dtype))
