@@ -40,9 +40,11 @@ def _power_x(g: Any, x: Any, y: Any) -> Any:
 
 
 def _power_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """x^y log(x), which is 0 at x = 0 for y > 0. For a negative base, whose power is real at integers alone, it is NaN."""
-    vanishes = (x == 0) & (np.real(y) > 0)
-    return g * _zero_where(vanishes, ans * np.log(np.where(vanishes, np.ones((), ans.dtype), x)))
+    """x^y log(x), taken to be 0 at x = 0. A negative base has a real power at integers alone: there it is NaN."""
+    zero = (x == 0) & (np.real(y) >= 0)
+    negative = False if np.iscomplexobj(ans) else np.less(x, 0)
+    gradient = _zero_where(zero, ans * np.log(np.where(zero | negative, np.ones((), ans.dtype), x)))
+    return g * np.where(negative, np.full((), np.nan, ans.dtype), gradient)
 
 
 elementwise(np.power, _power_x, _power_y)
@@ -61,7 +63,8 @@ elementwise(np.log1p, lambda g, x: g / (1 + x))
 
 def _share(g: Any, ans: Any, x: Any, exp: Any) -> Any:
     """G times the share exp(x - ans) that x has in the sum whose logarithm is ans, without inf - inf."""
-    return g * exp(np.where(np.isinf(x) & (x == ans), np.zeros((), ans.dtype), x - ans))
+    same, zero = np.isinf(x) & (x == ans), np.zeros((), ans.dtype)
+    return g * exp(np.where(same, zero, x) - np.where(same, zero, ans))
 
 
 elementwise(np.logaddexp, lambda g, ans, x: _share(g, ans, x, np.exp), lambda g, ans, y: _share(g, ans, y, np.exp))

@@ -96,8 +96,8 @@ def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -
     return np.where(chosen, _over(g, np.maximum(ties, 1)), np.zeros((), g.dtype))
 
 
-define_rule(np.max, a=_extremum, ignores=("initial",))
-define_rule(np.min, a=_extremum, ignores=("initial",))
+for _function in (np.max, np.amax, np.min, np.amin):
+    define_rule(_function, a=_extremum, ignores=("initial",))
 
 
 @composite(np.ptp)
@@ -121,7 +121,7 @@ def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> An
         gradient = _prod(g, np.prod(np.where(where, a, 1), axis=axis, keepdims=True), np.where(where, a, 1),
                          axis, True, True)  # fmt: skip
         return np.where(where, gradient, np.zeros((), gradient.dtype))
-    if a.size and np.all(a != 0):
+    if np.all(a != 0):
         return g * _restored(ans, axis, keepdims, a.ndim) / a
     axes = _axes(axis, a.ndim)
     kept = tuple(i for i in range(a.ndim) if i not in axes)

@@ -36,7 +36,7 @@ define_rule(np.tril, m=lambda g, k: np.tril(g, k))
 define_rule(np.triu, m=lambda g, k: np.triu(g, k))
 define_rule(np.copy, a=lambda g: g, ignores=("order", "subok"))
 define_rule(np.real, val=lambda g: g)
-define_rule(np.imag, val=lambda g: -1j * g)
+define_rule(np.imag, val=lambda g: np.multiply(g, -1j))
 
 
 @primitive
