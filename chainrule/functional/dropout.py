@@ -20,7 +20,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     >>> import numpy as np, chainrule as cr, chainrule.functional as F
     >>> _ = cr.random.manual_seed(0)
     >>> F.dropout(np.ones(6), 0.5)
-    array([0., 0., 0., 0., 2., 2.])
+    array([2., 2., 2., 0., 0., 0.])
     """
     if not 0 <= p <= 1:
         raise ValueError(f"a probability is between 0 and 1, not {p}")

@@ -61,7 +61,7 @@ class Window(NamedTuple):
     def columns(self, padded: Array) -> Array:
         """The view (N, OH, OW, KH, KW, C) of a padded buffer: what the window sees from each position."""
         (sh, sw), (dh, dw) = self.stride, self.dilation
-        seen = sliding_window_view(padded, self.span, axis=(1, 2), writeable=True)  # type: ignore[call-overload]
+        seen = sliding_window_view(padded, self.span, axis=(1, 2), writeable=True)
         view: Array = seen[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 1, 2, 4, 5, 3)
         return view
 

@@ -26,6 +26,7 @@ from .pooling import AvgPool2d, MaxPool2d
 from .shape import Flatten
 
 __all__ = [
+    "GELU",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -36,7 +37,6 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
-    "GELU",
     "HuberLoss",
     "Identity",
     "KLDivLoss",

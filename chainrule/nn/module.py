@@ -63,7 +63,7 @@ class Module:
         return (module for _, module in self.named_children())
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, by path; each once, unless ``remove_duplicate`` is False."""
+        """The module itself and all below it, by path; each once, unless ``remove_duplicate`` is False."""
         seen: set[Module] = set()
         pending: list[tuple[str, Module]] = [(prefix, self)]
         while pending:
@@ -77,7 +77,7 @@ class Module:
             pending += reversed(children)
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
+        """The module itself and all below it."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(
