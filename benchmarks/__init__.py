@@ -1,0 +1,1 @@
+"""Speed and memory beside other frameworks. Run ``python -m benchmarks tape``."""

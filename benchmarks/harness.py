@@ -1,0 +1,160 @@
+"""Measure frameworks side by side: each in a process of its own, taking turns, gradients checked equal first.
+
+A benchmark is a module with ``CASES``: for each name, for each framework, a function that imports the framework and returns
+``step``, which does the work once and returns the gradients as a list of arrays. Single times mean little on a shared
+machine, so rounds go A B C A B C, and what counts is the ratio of medians.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, cast
+
+import numpy as np
+
+#: A measured stretch is at least so many seconds, so that the clock's grain doesn't matter.
+STRETCH = 0.05
+
+
+@dataclass
+class Row:
+    """What one case took: for each framework, seconds a step in each round, seconds of a cold start, and peak bytes."""
+
+    case: str
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    cold: dict[str, float] = field(default_factory=dict)
+    peak: dict[str, int] = field(default_factory=dict)
+
+
+class Worker:
+    """A framework's process. It answers a request a line with a line of JSON."""
+
+    def __init__(self, module: str, framework: str, threads: str):
+        count = str(os.cpu_count() or 1) if threads == "all" else threads
+        names = ("OMP", "OPENBLAS", "MKL", "NUMBA")
+        environment = os.environ | {f"{name}_NUM_THREADS": count for name in names}
+        if count == "1":
+            environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        self.framework = framework
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", module, framework],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+
+    def ask(self, *request: Any) -> Any:
+        """Send a request and wait for its answer."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the {self.framework} worker died on {request}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def measure(module: str, frameworks: list[str], threads: str, rounds: int) -> list[Row]:
+    """Measure every case of a benchmark with those of ``frameworks`` that are installed."""
+    cases = cast(dict[str, dict[str, Any]], importlib.import_module(module).CASES)
+    installed = [f for f in frameworks if importlib.util.find_spec(f) is not None]
+    rows = []
+    for case, steps in cases.items():
+        row = Row(case)
+        workers = []
+        for framework in (f for f in installed if f in steps):
+            start = time.perf_counter()
+            worker = Worker(module, framework, threads)
+            worker.ask("first", case)
+            row.cold[framework] = time.perf_counter() - start
+            workers.append(worker)
+        _check_equal(case, workers)
+        counts = {w: w.ask("count", case, STRETCH) for w in workers}
+        for _ in range(rounds):
+            for worker in workers:
+                row.seconds.setdefault(worker.framework, []).append(worker.ask("time", case, counts[worker]))
+        for worker in workers:
+            row.peak[worker.framework] = worker.ask("peak")
+            worker.close()
+        rows.append(row)
+        print(f"{case}: " + ", ".join(f"{f} {statistics.median(s) * 1e6:.1f} us" for f, s in row.seconds.items()), file=sys.stderr)
+    return rows
+
+
+def _check_equal(case: str, workers: list[Worker]) -> None:
+    ours, *peers = ([np.array(g) for g in w.ask("gradients", case)] for w in workers)
+    for worker, theirs in zip(workers[1:], peers, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5, err_msg=f"{case}: gradients differ from {worker.framework}'s")
+
+
+@dataclass
+class Report:
+    """A benchmark's table, with the machine that it was measured on."""
+
+    name: str
+    parts: list[tuple[str, list[Row]]] = field(default_factory=list)
+
+    def add(self, threads: str, rows: list[Row]) -> None:
+        """Add what was measured with a number of threads."""
+        self.parts.append((threads, rows))
+
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        lines = [f"# Benchmark `{self.name}`", "", _machine(), ""]
+        lines += [
+            "Medians over rounds in which the frameworks took turns, each in its own process; gradients were checked equal. "
+            "The ratio is our time over theirs: under 1, chainrule is faster. A cold start is from the start of the process to "
+            "the end of the first step.",
+            "",
+        ]
+        for threads, rows in self.parts:
+            frameworks = list(dict.fromkeys(f for row in rows for f in row.seconds))
+            peers = frameworks[1:]
+            lines += [f"## {threads} thread{'' if threads == '1' else 's'}", ""]
+            head = ["case", *(f"{f}, µs" for f in frameworks), *(f"ratio to {p}" for p in peers)]
+            lines += _table(head, [self._speed(row, frameworks, peers) for row in rows])
+            head = ["case", *(f"{f}: cold start, s" for f in frameworks), *(f"{f}: peak, MB" for f in frameworks)]
+            lines += _table(
+                head,
+                [
+                    [row.case, *(f"{row.cold[f]:.2f}" for f in frameworks), *(f"{row.peak[f] / 1e6:.0f}" for f in frameworks)]
+                    for row in rows
+                ],
+            )
+        return "\n".join(lines)
+
+    def _speed(self, row: Row, frameworks: list[str], peers: list[str]) -> list[str]:
+        medians = {f: statistics.median(s) for f, s in row.seconds.items()}
+        ours = medians["chainrule"]
+        return [row.case, *(f"{medians[f] * 1e6:.1f}" for f in frameworks), *(f"**{ours / medians[p]:.2f}**" for p in peers)]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)] + [""]
+
+
+def _machine() -> str:
+    model = next(
+        (line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor()
+    ) if os.path.exists("/proc/cpuinfo") else platform.processor()  # fmt: skip
+    versions = []
+    for package in ("chainrule", "numpy", "numba", "torch", "jax", "autograd"):
+        try:
+            versions.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, " + ", ".join(versions) + "."
