@@ -11,8 +11,8 @@ import numpy as np
 
 from . import config
 from .arrays import as_array
-from .function import Function, connect, materialise, output_edges, variable_at
-from .ufuncs import ufunc_recorder
+from .function import Edge, Function, connect, materialise, revived_edges, variable_at
+from .recorders import MOST_INPUTS, generate
 from .variable import Variable
 
 #: The rule of each differentiable function, by the function object itself: a Rule, or a composition of other functions.
@@ -69,8 +69,9 @@ class Rule:
         self.ignores = frozenset(ignores)
         self._signature = signature
         self._parameters: tuple[str, ...] | None = None
+        self.kinds: tuple[str, ...] = ()  # of each parameter: positional, keyword, variadic, or either
         self.defaults: dict[str, Any] = {}
-        self.variadic: str | None = None
+        self.handled: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -78,110 +79,115 @@ class Rule:
 
     @property
     def parameters(self) -> tuple[str, ...]:
+        """The names of the function's parameters, found at first use."""
         if self._parameters is None:
             if isinstance(self.function, np.ufunc):
                 self._parameters = ("x", "y")[: self.function.nin]
+                self.kinds = ("positional",) * self.function.nin
                 self.ignores |= {"dtype", "casting", "order", "subok", "axes"}
             else:
-                parameters = inspect.signature(self._signature or self.forward).parameters
-                self.defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-                self.variadic = next((n for n, p in parameters.items() if p.kind is p.VAR_POSITIONAL), None)
-                self._parameters = tuple(n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD)
-            read = {n.removesuffix("_shape") for d in self.derivatives.values() for n in d.names}
-            self.handled = frozenset(read | self.derivatives.keys() | self.ignores)
+                found = inspect.signature(self._signature or self.forward).parameters.values()
+                found = [p for p in found if p.kind is not p.VAR_KEYWORD]
+                self.defaults = {p.name: p.default for p in found if p.default is not p.empty}
+                self.kinds = tuple(_KINDS[p.kind] for p in found)
+                self._parameters = tuple(p.name for p in found)
+            reads = {n.removesuffix("_shape") for d in self.derivatives.values() for n in d.names}
+            self.handled = frozenset(reads | self.derivatives.keys() | self.ignores)
         return self._parameters
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the function on the data, and record the call."""
-        bound = self._bind(args, kwargs)
-        inputs: list[tuple[str, int | None, Variable]] = []
-        for name, value in bound.items():
-            if isinstance(value, Variable):
-                inputs.append((name, None, value))
-                bound[name] = value._data
-            elif value.__class__ is list or value.__class__ is tuple:
-                bound[name] = self._unwrap_sequence(name, value, inputs)
-            if name not in self.handled and not _same(bound[name], self.defaults.get(name, inspect)):
-                raise self._unhandled(name)
-        if self.variadic:
-            ans = self.forward(*bound[self.variadic], **{n: v for n, v in bound.items() if n != self.variadic})
-        else:
-            ans = self.forward(
-                *[bound[name] for name in self._parameters[: len(args)]],  # type: ignore[index]
-                **{name: bound[name] for name in kwargs},
-            )
-        several = ans.__class__ is tuple or ans.__class__ is list
-        arrays = tuple(as_array(y) for y in ans) if several else (as_array(ans),)
-        wrt = [(name, i) for name, i, x in inputs if x._edge is not None and self._differentiable(name, x)]
-        if not wrt or not config.enable_backprop.get():
-            made = tuple(Variable(y, requires_grad=False) for y in arrays)
-            return type(ans)(made) if several and ans.__class__ is list else made if several else made[0]
-        return self._record(bound, wrt, inputs, arrays, several)
-
-    def _record(self, bound: dict[str, Any], wrt: Any, inputs: Any, arrays: Any, several: bool) -> Any:
-        call = Call()
-        call.rule, call.wrt = self, tuple(wrt)
-        saved: dict[str, Any] = {}
-        for name, _ in wrt:
-            for read in self.derivatives[name].names:
-                if read in saved:
-                    continue
-                if read == "ans":
-                    saved[read] = arrays if several else arrays[0]
-                elif read in bound:
-                    saved[read] = bound[read]
-                elif read in self.defaults:
-                    saved[read] = self.defaults[read]
-                else:
-                    value = bound[read.removesuffix("_shape")]
-                    saved[read] = [np.shape(v) for v in value] if value.__class__ in (list, tuple) else np.shape(value)
-        call.saved = saved
-        edges = {(name, i): x._edge for name, i, x in inputs}
-        made = connect(
-            call,
-            tuple(edges[key] for key in wrt),
-            arrays,
-            reads=[e for (name, _), e in edges.items() if name in saved],
+    @property
+    def is_general(self) -> bool:
+        """Whether its calls have to take the general way: sequences of arrays, or too many inputs."""
+        return (
+            "variadic" in self.kinds
+            or len(self.derivatives) > MOST_INPUTS
+            or any(d.indexed for d in self.derivatives.values())
         )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function on the data, and record the call: the general way."""
+        parameters = self.parameters
+        if "variadic" in self.kinds:
+            bound: dict[str, Any] = {parameters[0]: list(args), **kwargs}
+        elif len(args) > len(parameters):
+            raise TypeError(f"{self.name} takes {len(parameters)} arguments, not {len(args)}")
+        else:
+            bound = dict(zip(parameters, args, strict=False)) | kwargs
+        edges: dict[tuple[str, int | None], Edge | None] = {}
+        for name, value in bound.items():
+            if name not in self.handled and not self.is_default(name, value):
+                raise self.unhandled(name)
+            if name not in self.derivatives:
+                bound[name] = self.constant(name, value)
+            elif isinstance(value, Variable):
+                edges[name, None], bound[name] = value._edge, value._data
+            elif isinstance(value, (list, tuple)):
+                edges |= {(name, i): v._edge for i, v in enumerate(value) if isinstance(v, Variable)}
+                bound[name] = [unwrap(v) for v in value]
+        if "variadic" in self.kinds:
+            ans = self.forward(*bound[parameters[0]], **{n: bound[n] for n in kwargs})
+        else:
+            ans = self.forward(*[bound[n] for n in parameters[: len(args)]], **{n: bound[n] for n in kwargs})
+        return self.record(ans, bound, edges)
+
+    def record(self, ans: Any, bound: dict[str, Any], edges: dict[tuple[str, int | None], Edge | None]) -> Any:
+        """Make Variables of the result, and record the call that has made it.
+
+        Args:
+            ans: what the function returned: an array, or a tuple or list of them.
+            bound: its arguments by name, without Variables.
+            edges: for each argument that was a Variable (and position, in a sequence), where its gradient flows to.
+        """
+        several = isinstance(ans, (tuple, list))
+        arrays = tuple(as_array(y) for y in ans) if several else (as_array(ans),)
+        needed = {key: edge for key, edge in edges.items() if edge is not None}
+        if not needed or not config.enable_backprop.get():
+            made = tuple(Variable(y, requires_grad=False) for y in arrays)
+            return made if several else made[0]
+        call = Call()
+        call.rule, call.wrt = self, tuple(needed)
+        arguments = self.defaults | bound
+        reads = dict.fromkeys(read for name, _ in needed for read in self.derivatives[name].names)
+        call.saved = {
+            read: (arrays if several else arrays[0]) if read == "ans"
+            else arguments[read] if read in arguments
+            else _shape(arguments[read.removesuffix("_shape")])
+            for read in reads
+        }  # fmt: skip
+        made = connect(call, tuple(needed.values()), arrays, reads=[e for (name, _), e in needed.items() if name in reads])
         return made if several else made[0]
 
-    def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments by name."""
-        parameters = self.parameters
-        if self.variadic:
-            return {self.variadic: list(args), **kwargs}
-        if len(args) > len(parameters):
-            raise TypeError(f"{self.name} takes {len(parameters)} arguments, not {len(args)}")
-        bound = dict(zip(parameters, args, strict=False))
-        for name, value in kwargs.items():
-            if name in bound:
-                raise TypeError(f"{self.name} got two values for {name!r}")
-            if name not in parameters and name not in self.ignores:
-                raise self._unhandled(name)
-            bound[name] = value
-        return bound
-
-    def _unwrap_sequence(self, name: str, values: Any, inputs: list[Any]) -> Any:
-        if name not in self.derivatives:
-            return unwrap(values)
-        if not any(isinstance(v, (Variable, list, tuple)) for v in values):
-            return values
-        inputs += [(name, i, v) for i, v in enumerate(values) if isinstance(v, Variable)]
-        return values.__class__(v._data if isinstance(v, Variable) else unwrap(v) for v in values)
-
-    def _differentiable(self, name: str, x: Variable) -> bool:
-        if name in self.derivatives:
-            return True
-        if x.dtype.kind in "fc":
+    def constant(self, name: str, value: Any) -> Any:
+        """An argument that has no derivative, without the Variables that may be in it."""
+        if isinstance(value, Variable) and value._edge is not None and value.dtype.kind in "fc":
             raise TypeError(f"{self.name} is not differentiable in {name!r}; if no gradient is wanted there, pass v.data")
-        return False
+        return unwrap(value)
 
-    def _unhandled(self, name: str) -> TypeError:
+    def is_default(self, name: str, value: Any) -> bool:
+        """Whether the value of an argument that no derivative knows changes nothing."""
+        if name not in self.defaults:
+            return False
+        default = self.defaults[name]
+        return value is default or (isinstance(default, (str, int, float, bool)) and bool(np.all(value == default)))
+
+    def unhandled(self, name: str) -> TypeError:
         if name == "out":
-            return TypeError(
-                f"{self.name}(out=...): writing into an array would lose the gradient; use the value that it returns"
-            )
+            return TypeError(f"{self.name}(out=...): writing into an array would lose the gradient; use the value that it returns")
+        if name not in self.parameters:
+            return TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
         return TypeError(f"{self.name}: the argument {name!r} is not supported on a Variable")
+
+
+_KINDS = {
+    inspect.Parameter.POSITIONAL_ONLY: "positional",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "either",
+    inspect.Parameter.KEYWORD_ONLY: "keyword",
+    inspect.Parameter.VAR_POSITIONAL: "variadic",
+}
+
+
+def _shape(value: Any) -> Any:
+    return [np.shape(v) for v in value] if isinstance(value, (list, tuple)) else np.shape(value)
 
 
 class Call(Function):
@@ -211,7 +217,7 @@ class Call(Function):
             if self.ports is None:
                 saved["ans"] = variable_at(saved["ans"], self)
             else:
-                saved["ans"] = [variable_at(y, e) for y, e in zip(saved["ans"], output_edges(self), strict=True)]
+                saved["ans"] = [variable_at(y, e) for y, e in zip(saved["ans"], revived_edges(self, saved["ans"]), strict=True)]
         return self._apply(g, saved)
 
     def _apply(self, g: Any, saved: dict[str, Any]) -> Iterable[Any]:
@@ -286,10 +292,7 @@ def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(value, Variable) or (
                 value.__class__ in (list, tuple) and any(isinstance(v, Variable) for v in value)
             ):
-                rule = RULES.get(dispatch)
-                if rule is None:
-                    raise no_rule(dispatch)
-                return rule(*args, **kwargs)
+                return RECORDERS[dispatch](*args, **kwargs)
         return fn(*args, **kwargs)
 
     dispatch.array_function = fn  # type: ignore[attr-defined]
@@ -326,10 +329,6 @@ def no_rule(function: Any) -> TypeError:
     )
 
 
-def _same(value: Any, default: Any) -> bool:
-    return value is default or (isinstance(default, (str, int, float, bool)) and bool(np.all(value == default)))
-
-
 class _Recorders(dict[Any, Callable[..., Any]]):
     """What records a call of each function, made from its rule at first use."""
 
@@ -337,10 +336,7 @@ class _Recorders(dict[Any, Callable[..., Any]]):
         rule = RULES.get(function)
         if rule is None:
             raise no_rule(function)
-        if isinstance(rule, Rule) and isinstance(function, np.ufunc) and function.nout == 1:
-            made: Callable[..., Any] = ufunc_recorder(rule)
-        else:
-            made = rule
+        made = generate(rule) if isinstance(rule, Rule) and rule.parameters and not rule.is_general else rule
         self[function] = made
         return made
 
@@ -356,45 +352,31 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
     if method == "__call__" and not kwargs and ufunc in RULES:
         return RECORDERS[ufunc](*inputs)
     name = function_name(ufunc)
-    out = kwargs.get("out")
-    if out is not None:
+    if kwargs.get("out") is not None:
         raise TypeError(
             f"{name}(out=...) or an in-place operator on a plain array: the gradient would be lost; use the value that "
             "it returns (a = a + v instead of a += v), or a Variable as the buffer"
         )
-    if kwargs.get("where", True) is not True and method != "reduce":
-        raise TypeError(f"{name}(where=...) leaves elements undefined; use np.where on the result")
-    if method != "__call__":
-        rule = UFUNC_METHODS.get((ufunc, method))
-        if rule is None:
-            raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")
-        return rule(*inputs, **kwargs)
-    kwargs.pop("where", None)
-    if ufunc in NO_GRADIENT:
-        return ufunc(*unwrap(inputs), **unwrap(kwargs))
-    return RECORDERS[ufunc](*inputs, **kwargs) if not kwargs else _rule(ufunc)(*inputs, **kwargs)
+    if method == "__call__":
+        if kwargs.pop("where", True) is not True:
+            raise TypeError(f"{name}(where=...) leaves elements undefined; use np.where on the result")
+        if ufunc in NO_GRADIENT:
+            return ufunc(*unwrap(inputs), **unwrap(kwargs))
+        if ufunc not in RULES:
+            raise no_rule(ufunc)
+        return RULES[ufunc](*inputs, **kwargs)
+    if (ufunc, method) not in UFUNC_METHODS:
+        raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")
+    return UFUNC_METHODS[ufunc, method](*inputs, **kwargs)
 
 
 def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
-    rule = RULES.get(function)
-    if rule is not None:
-        if kwargs.get("out") is not None:
-            raise TypeError(
-                f"{function_name(function)}(out=...): writing into an array would lose the gradient; use the value that "
-                "it returns"
-            )
-        return rule(*args, **kwargs)
+    if function in RULES:
+        return RECORDERS[function](*args, **kwargs)
     if function in NO_GRADIENT:
         return function(*unwrap(tuple(args)), **unwrap(kwargs))
     raise no_rule(function)
-
-
-def _rule(function: Any) -> Callable[..., Any]:
-    rule = RULES.get(function)
-    if rule is None:
-        raise no_rule(function)
-    return rule
 
 
 #: What a ufunc's method stands for: ``np.add.reduce`` for ``np.sum``.

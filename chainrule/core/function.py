@@ -151,7 +151,7 @@ class Function:
         outputs = (
             ()
             if saved.outputs is None
-            else tuple(_recorded(y, e) for y, e in zip(saved.outputs, output_edges(self), strict=True))
+            else tuple(_recorded(y, e) for y, e in zip(saved.outputs, revived_edges(self, saved.outputs), strict=True))
         )
         twin = _twin(self)
         twin.edges, twin.saved = self.edges, _Recorded(inputs, outputs)
@@ -214,6 +214,17 @@ def connect(
 def output_edges(call: Function) -> tuple[Edge | None, ...]:
     """Where a gradient of each output flows to; None for an output that nothing uses any more."""
     return (call,) if call.ports is None else tuple(port() for port in call.ports)
+
+
+def revived_edges(call: Function, arrays: Iterable[Array]) -> tuple[Edge, ...]:
+    """``output_edges``, with new ones for outputs that nothing uses any more: a recorded backward reads those too."""
+    edges = output_edges(call)
+    if call.ports is not None and None in edges:
+        edges = tuple(
+            Output(call, Variable(y, requires_grad=False)) if e is None else e for e, y in zip(edges, arrays, strict=True)
+        )
+        call.ports = tuple(ref(e) for e in edges)
+    return edges
 
 
 def variable_at(data: Array | None, edge: Edge | None) -> Variable:

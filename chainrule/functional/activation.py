@@ -55,7 +55,7 @@ def sigmoid(input: Array) -> Array:
     >>> F.sigmoid(np.array([0.0, -1000.0]))
     array([5.00000000e-001, 5.56268465e-309])
     """
-    largest = math.log(np.finfo(input.dtype).max) if input.dtype.kind == "f" else 709.0
+    largest = math.floor(math.log(np.finfo(input.dtype).max)) if input.dtype.kind == "f" else 709
     return 1 / (1 + np.exp(np.minimum(-input, largest)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.dispatch import define_rule, primitive
+from ..core.dispatch import define_rule, primitive, unwrap
 from ..kernels import pooling as kernel
 from ..kernels.window import Pair, Window
 from .convolution import IntOrPair, pair
@@ -124,11 +124,6 @@ def _max_pool2d(x: Array, window: Window) -> Array:
 
 
 @primitive
-def _chosen(x: Array, y: Array, window: Window) -> Array:
-    return kernel.chosen(x, y, window)
-
-
-@primitive
 def _gather(x: Array, choice: Array | None, window: Window) -> Array:
     return kernel.gather(x, choice, window)
 
@@ -140,8 +135,7 @@ def _scatter(g: Array, choice: Array | None, size: Pair, window: Window) -> Arra
 
 define_rule(
     _max_pool2d,
-    x=lambda g, ans, x, window: _scatter(g, _chosen(x, ans, window), x.shape[2:], window),
+    x=lambda g, ans, x, window: _scatter(g, kernel.chosen(unwrap(x), unwrap(ans), window), x.shape[2:], window),
 )
-define_rule(_chosen, ignores=("x", "y", "window"))
 define_rule(_gather, x=lambda g, x_shape, choice, window: _scatter(g, choice, x_shape[2:], window))
 define_rule(_scatter, ignores=("size",), g=lambda gg, choice, window: _gather(gg, choice, window))
