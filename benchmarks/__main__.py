@@ -21,7 +21,9 @@ def main() -> None:
 
     report = Report(options.benchmark)
     for threads in options.threads.split(","):
-        report.add(threads, measure(BENCHMARKS[options.benchmark], ["chainrule", *options.peers.split(",")], threads, options.rounds))
+        report.add(
+            threads, measure(BENCHMARKS[options.benchmark], ["chainrule", *options.peers.split(",")], threads, options.rounds)
+        )
     print(report.markdown())
     if options.write:
         path = Path(__file__).parent / "results" / f"{options.benchmark}.md"

@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -90,7 +91,9 @@ def measure(module: str, frameworks: list[str], threads: str, rounds: int) -> li
             row.peak[worker.framework] = worker.ask("peak")
             worker.close()
         rows.append(row)
-        print(f"{case}: " + ", ".join(f"{f} {statistics.median(s) * 1e6:.1f} us" for f, s in row.seconds.items()), file=sys.stderr)
+        print(
+            f"{case}: " + ", ".join(f"{f} {statistics.median(s) * 1e6:.1f} us" for f, s in row.seconds.items()), file=sys.stderr
+        )
     return rows
 
 
@@ -98,7 +101,9 @@ def _check_equal(case: str, workers: list[Worker]) -> None:
     ours, *peers = ([np.array(g) for g in w.ask("gradients", case)] for w in workers)
     for worker, theirs in zip(workers[1:], peers, strict=True):
         for a, b in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5, err_msg=f"{case}: gradients differ from {worker.framework}'s")
+            np.testing.assert_allclose(
+                a, b, rtol=2e-4, atol=1e-5, err_msg=f"{case}: gradients differ from {worker.framework}'s"
+            )
 
 
 @dataclass
@@ -148,13 +153,17 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _machine() -> str:
-    model = next(
-        (line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor()
-    ) if os.path.exists("/proc/cpuinfo") else platform.processor()  # fmt: skip
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
     versions = []
     for package in ("chainrule", "numpy", "numba", "torch", "jax", "autograd"):
         try:
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, " + ", ".join(versions) + "."
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
+        + ", ".join(versions)
+        + "."
+    )

@@ -49,7 +49,9 @@ def test_binary(name):
     assert f(Variable(X.astype("f4")), 1.3).dtype == np.float32
 
 
-@pytest.mark.parametrize("exponent", [2, 1, 0.5, -1, 3, 0, -2.5, np.array(2.0), np.array([0, 1, 2, 3]), np.array([0.5, 1, 2, 3])])
+@pytest.mark.parametrize(
+    "exponent", [2, 1, 0.5, -1, 3, 0, -2.5, np.array(2.0), np.array([0, 1, 2, 3]), np.array([0.5, 1, 2, 3])]
+)
 def test_power(exponent):
     check_grads(lambda x: x**exponent, (POSITIVE,))
     check_grads(lambda x: np.power(x, exponent), (POSITIVE,))
@@ -102,7 +104,9 @@ def test_divmod_and_friends():
     check_grads(lambda x: np.ldexp(x, 3), (X,))
 
 
-@pytest.mark.parametrize("name", ["sin", "exp", "log", "sqrt", "tanh", "square", "reciprocal", "absolute", "conjugate", "real", "imag"])
+@pytest.mark.parametrize(
+    "name", ["sin", "exp", "log", "sqrt", "tanh", "square", "reciprocal", "absolute", "conjugate", "real", "imag"]
+)
 def test_complex_unary(name):
     check_grads(getattr(np, name), (COMPLEX,))
 
@@ -334,7 +338,9 @@ EINSUMS = [
 def test_einsum(case):
     subscripts, *operands = case
     check_grads(lambda *xs: np.einsum(subscripts, *xs), operands)
-    np.testing.assert_allclose(np.einsum(subscripts, *map(Variable, operands)).data, np.einsum(subscripts, *operands), atol=1e-12)
+    np.testing.assert_allclose(
+        np.einsum(subscripts, *map(Variable, operands)).data, np.einsum(subscripts, *operands), atol=1e-12
+    )
 
 
 def test_einsum_with_lists_and_errors():
@@ -372,7 +378,10 @@ def test_other_products():
     check_grads(lambda x: np.tensordot(x, x, axes=([0, 1], [0, 1])), (X,))
     check_grads(lambda x: np.tensordot(x, x, axes=0), (X,))
     check_grads(lambda x: np.tensordot(x, SQUARE, axes=1), (X,))
-    for ours, numpys in [(np.kron(Variable(X), VECTOR), np.kron(X, VECTOR)), (np.dot(Variable(BATCH), SQUARE), np.dot(BATCH, SQUARE))]:
+    for ours, numpys in [
+        (np.kron(Variable(X), VECTOR), np.kron(X, VECTOR)),
+        (np.dot(Variable(BATCH), SQUARE), np.dot(BATCH, SQUARE)),
+    ]:
         np.testing.assert_allclose(ours.data, numpys)
     with pytest.raises(ValueError, match="do not match"):
         np.tensordot(Variable(X), X, axes=1)

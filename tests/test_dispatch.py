@@ -218,6 +218,10 @@ import chainrule
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 print(len([name for name in set(sys.modules) - before if not name.startswith("chainrule")]))
 """
-    loaded, others = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert not {"numba", "scipy", "matplotlib", "rich", "safetensors", "torch", "asyncio", "importlib_metadata"} & set(loaded.split())
+    loaded, others = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert not {"numba", "scipy", "matplotlib", "rich", "safetensors", "torch", "asyncio", "importlib_metadata"} & set(
+        loaded.split()
+    )
     assert int(others) <= 12

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
 from ..core import config
-from ..core.dispatch import NO_GRADIENT, RECORDERS, RULES, UFUNC_METHODS, unwrap
+from ..core.dispatch import NO_GRADIENT, RECORDERS, UFUNC_METHODS, unwrap
 from ..core.variable import Leaf, Parameter, Variable
 from .indexing import get_item, set_item
 from .shapes import astype
@@ -43,7 +42,7 @@ def _caller(function: Any) -> Callable[..., Any]:
 def _install(name: str, function: Any, swapped: bool = False) -> None:
     """Give Variable the operator ``name``. What records it is made when it is first used, and then stands there itself."""
 
-    def first_use(*operands: Any) -> Any:
+    def first_use(*operands: Any, **options: Any) -> Any:
         call = _caller(function)
 
         def swap(x: Any, y: Any) -> Any:
@@ -51,7 +50,7 @@ def _install(name: str, function: Any, swapped: bool = False) -> None:
 
         method = swap if swapped else call
         setattr(Variable, name, method)
-        return method(*operands)
+        return method(*operands, **options)
 
     setattr(Variable, name, first_use)
 
@@ -144,21 +143,8 @@ _METHODS = """
 """
 
 
-def _method(name: str) -> Callable[..., Any]:
-    function = getattr(np, name)
-    call = _plain(function) if function in NO_GRADIENT else RULES[function]
-
-    @wraps(function)
-    def method(self: Variable, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
-            return function(self, *args, **kwargs)  # the error that says why not
-        return call(self, *args, **kwargs)
-
-    return method
-
-
 for _name in _METHODS.split():
-    setattr(Variable, _name, _method(_name))
+    _install(_name, getattr(np, _name))
 
 
 def _spread_arguments(args: tuple[Any, ...]) -> Any:
@@ -167,11 +153,11 @@ def _spread_arguments(args: tuple[Any, ...]) -> Any:
 
 
 def _reshape(self: Variable, *shape: Any, order: Any = "C", copy: bool | None = None) -> Variable:
-    return RULES[np.reshape](self, _spread_arguments(shape), order=order)  # type: ignore[no-any-return]
+    return RECORDERS[np.reshape](self, _spread_arguments(shape), order=order)  # type: ignore[no-any-return]
 
 
 def _transpose(self: Variable, *axes: Any) -> Variable:
-    return RULES[np.transpose](self, _spread_arguments(axes) if axes else None)  # type: ignore[no-any-return]
+    return RECORDERS[np.transpose](self, _spread_arguments(axes) if axes else None)  # type: ignore[no-any-return]
 
 
 def _astype(self: Variable, dtype: Any, copy: bool = True) -> Variable:
@@ -179,11 +165,11 @@ def _astype(self: Variable, dtype: Any, copy: bool = True) -> Variable:
 
 
 def _copy(self: Variable, order: Any = "C") -> Variable:
-    return RULES[np.copy](self)  # type: ignore[no-any-return]
+    return RECORDERS[np.copy](self)  # type: ignore[no-any-return]
 
 
 def _flatten(self: Variable, order: Any = "C") -> Variable:
-    return RULES[np.ravel](self, order)  # type: ignore[no-any-return]
+    return RECORDERS[np.ravel](self, order)  # type: ignore[no-any-return]
 
 
 def _sort_in_place(self: Variable, axis: int = -1, kind: Any = None, order: Any = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,22 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def _restored(x: Any, axis: Axis, keepdims: Any, ndim: int) -> Any:
-    """A reduction's result with its reduced axes put back, of length 1."""
+def _restored(x: Any, axis: Axis, keepdims: Any, shape: tuple[int, ...]) -> Any:
+    """A reduction's result with the reduced axes of ``shape`` put back, of length 1."""
     if keepdims is not _NOTHING and keepdims:
         return x
-    return np.expand_dims(x, _axes(axis, ndim))
+    axes = _axes(axis, len(shape))
+    return x.reshape([1 if i in axes else n for i, n in enumerate(shape)])
+
+
+#: Up to so many elements it takes longer to broadcast than to fill.
+_FEW = 4096
 
 
 def _spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: Any, where: Any) -> Any:
     """The transpose of a sum: the gradient at each element that was summed."""
-    g = np.broadcast_to(_restored(g, axis, keepdims, len(shape)), shape)
+    g = _restored(g, axis, keepdims, shape)
+    g = g + np.zeros(shape, g.dtype) if prod(shape) <= _FEW else np.broadcast_to(g, shape)
     return g if _everywhere(where) else np.where(where, g, np.zeros((), g.dtype))
 
 
@@ -41,7 +48,7 @@ def _count(shape: tuple[int, ...], axis: Axis, where: Any) -> Any:
     """How many elements are reduced into each element of the result, with reduced axes of length 1."""
     axes = _axes(axis, len(shape))
     if _everywhere(where):
-        return int(np.prod([shape[a] for a in axes], dtype=int))
+        return prod([shape[a] for a in axes])
     return np.sum(np.broadcast_to(where, shape), axis=axes, keepdims=True)
 
 
@@ -57,7 +64,7 @@ define_rule(np.sum, a=lambda g, a_shape, axis, keepdims, where: _spread(g, a_sha
 
 
 def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
-    g = _restored(g, axis, keepdims, len(a_shape))
+    g = _restored(g, axis, keepdims, a_shape)
     return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, True, where)
 
 
@@ -74,12 +81,12 @@ def _deviation(a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> An
 
 
 def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
-    return 2 * _restored(g, axis, keepdims, a.ndim) * _deviation(a, axis, ddof, where, correction)
+    return 2 * _restored(g, axis, keepdims, a.shape) * _deviation(a, axis, ddof, where, correction)
 
 
 def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
-    g, ans = (_restored(x, axis, keepdims, a.ndim) for x in (g, ans))
+    g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
     return g * _deviation(a, axis, ddof, where, correction) / np.where(ans == 0, np.ones((), ans.dtype), ans)
 
 
@@ -90,7 +97,7 @@ define_rule(np.std, a=_std, ignores=("dtype",))
 
 
 def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
-    g, ans = (_restored(x, axis, keepdims, a.ndim) for x in (g, ans))
+    g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
     chosen = a == ans if _everywhere(where) else (a == ans) & where
     ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)
     return np.where(chosen, _over(g, np.maximum(ties, 1)), np.zeros((), g.dtype))
@@ -116,17 +123,17 @@ def _products_before(a: Any) -> Any:
 
 def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
     """The product of all the others: ans / a, or where an element is zero the product of those before and after."""
-    g = _restored(g, axis, keepdims, a.ndim)
+    g = _restored(g, axis, keepdims, a.shape)
     if not _everywhere(where):
         gradient = _prod(g, np.prod(np.where(where, a, 1), axis=axis, keepdims=True), np.where(where, a, 1),
                          axis, True, True)  # fmt: skip
         return np.where(where, gradient, np.zeros((), gradient.dtype))
     if np.all(a != 0):
-        return g * _restored(ans, axis, keepdims, a.ndim) / a
+        return g * _restored(ans, axis, keepdims, a.shape) / a
     axes = _axes(axis, a.ndim)
     kept = tuple(i for i in range(a.ndim) if i not in axes)
     moved = np.transpose(a, kept + axes)
-    rows = np.reshape(moved, (*moved.shape[: len(kept)], int(np.prod(moved.shape[len(kept) :], dtype=int))))
+    rows = np.reshape(moved, (*moved.shape[: len(kept)], prod(moved.shape[len(kept) :])))
     others = _products_before(rows) * np.flip(_products_before(np.flip(rows, -1)), -1)
     return g * np.transpose(np.reshape(others, moved.shape), np.argsort(kept + axes))
 

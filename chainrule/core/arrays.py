@@ -47,6 +47,8 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
         ValueError: ``shape`` does not broadcast to ``x.shape``.
     """
     lead = x.ndim - len(shape)
+    if lead > 0 and x.shape[lead:] == shape:  # the usual case, such as a bias
+        return x.sum(axis=0 if lead == 1 else tuple(range(lead)))
     tail = x.shape[lead:] if lead >= 0 else ()
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, tail, strict=True)):
         raise ValueError(f"{x.shape} is not a broadcast of {shape}")

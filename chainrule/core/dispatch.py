@@ -86,8 +86,8 @@ class Rule:
                 self.kinds = ("positional",) * self.function.nin
                 self.ignores |= {"dtype", "casting", "order", "subok", "axes"}
             else:
-                found = inspect.signature(self._signature or self.forward).parameters.values()
-                found = [p for p in found if p.kind is not p.VAR_KEYWORD]
+                signature = inspect.signature(self._signature or self.forward)
+                found = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
                 self.defaults = {p.name: p.default for p in found if p.default is not p.empty}
                 self.kinds = tuple(_KINDS[p.kind] for p in found)
                 self._parameters = tuple(p.name for p in found)
@@ -99,9 +99,7 @@ class Rule:
     def is_general(self) -> bool:
         """Whether its calls have to take the general way: sequences of arrays, or too many inputs."""
         return (
-            "variadic" in self.kinds
-            or len(self.derivatives) > MOST_INPUTS
-            or any(d.indexed for d in self.derivatives.values())
+            "variadic" in self.kinds or len(self.derivatives) > MOST_INPUTS or any(d.indexed for d in self.derivatives.values())
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -172,13 +170,13 @@ class Rule:
 
     def unhandled(self, name: str) -> TypeError:
         if name == "out":
-            return TypeError(f"{self.name}(out=...): writing into an array would lose the gradient; use the value that it returns")
+            return writes_out(self.function)
         if name not in self.parameters:
             return TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
         return TypeError(f"{self.name}: the argument {name!r} is not supported on a Variable")
 
 
-_KINDS = {
+_KINDS: dict[Any, str] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional",
     inspect.Parameter.POSITIONAL_OR_KEYWORD: "either",
     inspect.Parameter.KEYWORD_ONLY: "keyword",
@@ -319,6 +317,13 @@ def function_name(function: Any) -> str:
     return f"{module}.{name}" if module.startswith(("np", "scipy")) else name
 
 
+def writes_out(function: Any) -> TypeError:
+    return TypeError(
+        f"{function_name(function)}(out=...) or an in-place operator on a plain array would lose the gradient; use the value "
+        "that it returns (a = a + v instead of a += v), or a Variable as the buffer"
+    )
+
+
 def no_rule(function: Any) -> TypeError:
     name = function_name(function)
     if function in UNSUPPORTED:
@@ -353,10 +358,7 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
         return RECORDERS[ufunc](*inputs)
     name = function_name(ufunc)
     if kwargs.get("out") is not None:
-        raise TypeError(
-            f"{name}(out=...) or an in-place operator on a plain array: the gradient would be lost; use the value that "
-            "it returns (a = a + v instead of a += v), or a Variable as the buffer"
-        )
+        raise writes_out(ufunc)
     if method == "__call__":
         if kwargs.pop("where", True) is not True:
             raise TypeError(f"{name}(where=...) leaves elements undefined; use np.where on the result")
@@ -373,6 +375,8 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
 def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
     if function in RULES:
+        if kwargs.get("out") is not None:
+            raise writes_out(function)
         return RECORDERS[function](*args, **kwargs)
     if function in NO_GRADIENT:
         return function(*unwrap(tuple(args)), **unwrap(kwargs))

@@ -1,12 +1,14 @@
-"""The short way for ufuncs of one or two arrays: the code that records them is generated.
+"""What computes a function and records the call: generated from the function's rule.
 
-Small arrays spend their time in Python. So what records a ufunc is generated from its rule at first use, with no loop over
-arguments or names left in it: for ``np.multiply`` it reads as one would write it by hand.
+Small arrays spend their time in Python. So the code that records a function is generated from its rule at first use, with no
+loop over arguments or names left in it: for ``np.multiply`` it reads as one would write it by hand. Rules with arguments
+that are sequences of arrays, and calls that the generated code has no place for, take the general way in dispatch.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
@@ -14,15 +16,18 @@ import numpy as np
 
 from . import config
 from .arrays import as_array, ndarray
-from .function import Function, check_finite, user_line, variable_at
+from .function import Edge, Function, check_finite, user_line, variable_at
 from .variable import Leaf, Variable
 
 if TYPE_CHECKING:
     from .dispatch import Rule
 
+#: Generated code has a branch for each set of inputs that may need a gradient: too many beyond so many inputs.
+MOST_INPUTS = 3
 
-class UfuncCall(Function):
-    """A recorded call of a ufunc. There is a subclass for each ufunc and each set of inputs that need a gradient."""
+
+class RecordedCall(Function):
+    """A recorded call by generated code. There is a subclass for each function and set of inputs that need a gradient."""
 
     __slots__ = ()
     returns_fresh_arrays = True
@@ -46,39 +51,63 @@ class UfuncCall(Function):
         return twin.vjp(g)
 
 
-def ufunc_recorder(rule: Rule) -> Callable[..., Variable]:
-    """Generate what computes the rule's ufunc and records the call."""
-    names = rule.parameters
+def generate(rule: Rule) -> Callable[..., Any]:
+    """Generate what computes the rule's function and records the call."""
+    inputs = tuple(name for name in rule.parameters if name in rule.derivatives)
     scope: dict[str, Any] = {
-        "Leaf": Leaf, "Variable": Variable, "as_array": as_array, "constant": _constant, "ndarray": ndarray,
-        "new": object.__new__, "note": _note, "ref": ref, "shape": np.shape, "ufunc": rule.function,
-        "debugging": config.debug.get, "recording": config.enable_backprop.get,
-    }  # fmt: skip
+        "_Leaf": Leaf,
+        "_Variable": Variable,
+        "_as_array": as_array,
+        "_constant": _constant,
+        "_debugging": config.debug.get,
+        "_function": rule.forward,
+        "_ndarray": ndarray,
+        "_new": object.__new__,
+        "_note": _note,
+        "_plain": _PLAIN,
+        "_recording": config.enable_backprop.get,
+        "_ref": ref,
+        "_rule": rule,
+        "_shape": np.shape,
+        "_watch": _watch,
+    }  # fmt: skip  (underscores: a function's parameters may have any other names)
     branches = []
-    for wrt in [names] if len(names) == 1 else [names, names[:1], names[1:]]:
-        call = _call_type(rule, wrt)
-        scope["Call_" + "_".join(wrt)] = call
+    for needed in product((True, False), repeat=len(inputs)):
+        wrt = tuple(x for x, needs in zip(inputs, needed, strict=True) if needs)
+        if not wrt:
+            continue
+        call = "Call_" + "_".join(wrt)
+        scope[call] = _call_type(rule, wrt)
         branches.append(
             _BRANCH.format(
-                condition=" and ".join(f"{x}_edge is not None" for x in wrt),
-                call="Call_" + "_".join(wrt),
+                condition=" and ".join(f"{x}_edge is {'not ' * n}None" for x, n in zip(inputs, needed, strict=True)),
+                call=call,
                 edges="".join(f"{x}_edge, " for x in wrt),
-                generation=" if x_edge.generation > y_edge.generation else ".join(f"{x}_edge.generation" for x in wrt),
-                saved="".join(f"shape({n[:-6]}), " if n.endswith("_shape") else f"{n}, " for n in call.reads),
-                watched=_watched([x for x in wrt if x in call.reads]),
+                generation=_generation(wrt),
+                saved="".join(f"{_saved(name, rule)}, " for name in scope[call].reads),
+                watched=_watched([x for x in wrt if x in scope[call].reads]),
             )
         )
+    prepare = [_UNWRAP.format(x=x) for x in inputs]
+    if isinstance(rule.function, np.ufunc):
+        prepare += [_CONSTANT.format(x=x, other=y) for x, y in zip(inputs, inputs[::-1], strict=True) if x != y]
+    else:
+        others = [name for name in rule.parameters if name not in inputs]
+        prepare += [(_OTHER if name in rule.handled else _UNHANDLED).format(x=name) for name in others]
+    scope |= {f"default_{name}": value for name, value in rule.defaults.items()}
     source = _RECORDER.format(
-        inputs=", ".join(names),
-        unwrap="".join(_UNWRAP.format(x=x) for x in names)
-        + "".join(_CONSTANT.format(x=x, other=other) for x, other in zip(names, names[::-1], strict=True) if x != other),
+        parameters=_parameters(rule, "{x}=default_{x}"),
+        prepare="".join(prepare),
+        arguments=_arguments(rule),
         branches="\n    el".join(branches),
+        bound=", ".join(f"{name!r}: {name}" for name in rule.parameters),
+        edges=", ".join(f"({x!r}, None): {x}_edge" for x in inputs),
     )
     exec(compile(source, f"<recorder of {rule.name}>", "exec"), scope)
     return scope["record"]  # type: ignore[no-any-return]
 
 
-def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[UfuncCall]:
+def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
     """The class that records calls in which the inputs ``wrt`` need a gradient, with its ``vjp`` generated."""
     derivatives = {name: rule.derivatives[name] for name in wrt}
     reads = tuple(dict.fromkeys(read for d in derivatives.values() for read in d.names))
@@ -87,59 +116,113 @@ def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[UfuncCall]:
     scope = {f"d_{name}": d.fn for name, d in derivatives.items()}
     exec(f"def vjp(self, g):\n    {unpack}\n    return {gradients}", scope)
     members = {"__slots__": (), "rule": rule, "wrt": wrt, "reads": reads, "vjp": scope["vjp"]}
-    return type(rule.name.rpartition(".")[2], (UfuncCall,), members)
+    return type(rule.name.rpartition(".")[2], (RecordedCall,), members)
 
 
 _RECORDER = """
-def record({inputs}):{unwrap}
-    ans = ufunc({inputs})
-    if ans.__class__ is not ndarray:
-        ans = as_array(ans)
-    made = new(Variable)
-    made._data = ans
-    made._grad = made._seed = made.name = made._edge = None
-    if not recording():
-        return made
+def record({parameters}):{prepare}
+    ans = _function({arguments})
+    if ans.__class__ is not _ndarray:
+        if ans.__class__ is tuple or ans.__class__ is list:
+            return _rule.record(ans, {{{bound}}}, {{{edges}}})
+        ans = _as_array(ans)
+    _made = _new(_Variable)
+    _made._data = ans
+    _made._grad = _made._seed = _made.name = _made._edge = None
+    if not _recording():
+        return _made
     {branches}
     else:
-        return made
-    f.shape = ans.shape
-    f.dtype = ans.dtype
-    f.variable = ref(made)
-    made._edge = f
-    if debugging():
-        note(f, ans)
-    return made
+        return _made
+    _call.shape = ans.shape
+    _call.dtype = ans.dtype
+    _call.variable = _ref(_made)
+    _made._edge = _call
+    if _debugging():
+        _note(_call, ans)
+    return _made
 """
 
 _UNWRAP = """
-    if isinstance({x}, Variable):
+    if isinstance({x}, _Variable):
         {x}_edge = {x}._edge
         {x} = {x}._data
     else:
         {x}_edge = None"""
 
 _CONSTANT = """
-    if {x}_edge is None and {x}.__class__ is not ndarray:
-        {x} = constant({x}, {other})"""
+    if {x}_edge is None and {x}.__class__ is not _ndarray:
+        {x} = _constant({x}, {other})"""
+
+_OTHER = """
+    if {x}.__class__ not in _plain:
+        {x} = _rule.constant("{x}", {x})"""
+
+_UNHANDLED = """
+    if {x} is not default_{x} and not _rule.is_default("{x}", {x}):
+        raise _rule.unhandled("{x}")"""
 
 _BRANCH = """if {condition}:
-        f = new({call})
-        f.edges = ({edges})
-        f.generation = ({generation}) + 1
-        f.saved = ({saved})
-        f.watched = {watched}"""
+        _call = _new({call})
+        _call.edges = ({edges})
+        _call.generation = {generation} + 1
+        _call.saved = ({saved})
+        _call.watched = {watched}"""
+
+#: Types of arguments that hold no Variable.
+_PLAIN = frozenset({int, float, bool, str, type, slice, type(None), type(np._NoValue), np.dtype, ndarray})  # type: ignore[attr-defined]
+
+
+def _parameters(rule: Rule, with_default: str) -> str:
+    """The function's parameters, as they stand in a definition."""
+    if isinstance(rule.function, np.ufunc):
+        return ", ".join(rule.parameters)
+    parts, kinds = [], rule.kinds
+    for i, name in enumerate(rule.parameters):
+        if kinds[i] == "keyword" and (i == 0 or kinds[i - 1] != "keyword"):
+            parts.append("*")
+        parts.append(with_default.format(x=name) if name in rule.defaults else name)
+        if kinds[i] == "positional" and (i + 1 == len(kinds) or kinds[i + 1] != "positional"):
+            parts.append("/")
+    return ", ".join(parts)
+
+
+def _arguments(rule: Rule) -> str:
+    """The function's arguments, as they stand in a call."""
+    return ", ".join(
+        f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
+    )
+
+
+def _generation(wrt: tuple[str, ...]) -> str:
+    """The expression for the latest generation among the inputs."""
+    if len(wrt) == 2:
+        x, y = (f"{x}_edge.generation" for x in wrt)
+        return f"({x} if {x} > {y} else {y})"
+    each = ", ".join(f"{x}_edge.generation" for x in wrt)
+    return each if len(wrt) == 1 else f"max({each})"
+
+
+def _saved(name: str, rule: Rule) -> str:
+    """The expression for what a derivative reads by ``name``."""
+    return name if name == "ans" or name in rule.parameters else f"_shape({name.removesuffix('_shape')})"
 
 
 def _watched(reads: list[str]) -> str:
     """The expression for ``Function.watched``, where the inputs ``reads`` are saved."""
-    leaf = [f"{x}_edge.__class__ is Leaf" for x in reads]
+    if len(reads) > 2:
+        return f"_watch({', '.join(f'{x}_edge' for x in reads)})"
+    leaf = [f"{x}_edge.__class__ is _Leaf" for x in reads]
     entry = [f"({x}_edge, {x}_edge.version)" for x in reads]
-    if not reads:
-        return "None"
-    if len(reads) == 1:
-        return f"({entry[0]},) if {leaf[0]} else None"
-    return f"(({entry[0]}, {entry[1]}) if {leaf[1]} else ({entry[0]},)) if {leaf[0]} else ({entry[1]},) if {leaf[1]} else None"
+    if len(reads) == 2:
+        return (
+            f"(({entry[0]}, {entry[1]}) if {leaf[1]} else ({entry[0]},)) if {leaf[0]} else ({entry[1]},) if {leaf[1]} else None"
+        )
+    return f"({entry[0]},) if {leaf[0]} else None" if reads else "None"
+
+
+def _watch(*edges: Edge) -> Any:
+    return tuple((e, e.version) for e in edges if e.__class__ is Leaf) or None
 
 
 def _constant(x: Any, other: Any) -> Any:
