@@ -1,6 +1,6 @@
 """Make the subset of Fashion-MNIST in this folder's data/: the first images of each class, in their order.
 
-    python examples/make_fashion_mnist_subset.py /usr/share/datasets/fashion-mnist
+python examples/make_fashion_mnist_subset.py /usr/share/datasets/fashion-mnist
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 from chainrule.io import load, read_metadata, save
 from chainrule.io.atomic import replacing
 
@@ -168,3 +169,31 @@ for use in (lambda: chainrule.io.save({}, "x"), lambda: chainrule.io.load("x"), 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def model():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3))
+
+
+def test_a_module_comes_back_with_its_buffers(tmp_path):
+    trained, fresh = model(), model()
+    x = np.random.default_rng(0).random((5, 1, 4, 4), np.float32)
+    trained(x)  # moves the running statistics
+    save(trained.state_dict(), tmp_path / "model")
+    fresh.load_state_dict(load(tmp_path / "model"))
+    np.testing.assert_array_equal(trained.eval()(x).data, fresh.eval()(x).data)
+
+
+def test_all_that_does_not_fit_is_said_at_once(tmp_path):
+    state = model().state_dict()
+    del state["0.bias"]
+    state |= {"4.weight": np.zeros(2), "3.weight": np.zeros((3, 7))}
+    save(state, tmp_path / "model")
+    other = model()
+    before = {name: array.copy() for name, array in other.state_dict().items()}
+    with pytest.raises(RuntimeError) as caught:
+        other.load_state_dict(load(tmp_path / "model"))
+    for part in ("0.bias", "4.weight", "3.weight", "(3, 16)", "(3, 7)"):
+        assert part in str(caught.value)
+    for name, array in other.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
