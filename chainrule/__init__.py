@@ -1,21 +1,78 @@
 """chainrule: differentiate the NumPy that you already write, and train networks on the CPU that you own."""
 
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
 import numpy as _np
 
-from . import calculus as _calculus
+from . import calculus as _calculus  # noqa: F401 (fills the table of rules)
 from .calculus.shapes import array
 from .checking import check_grads
 from .core.arrays import as_array
 from .core.config import Config, enable_grad, no_grad, using_config
 from .core.dispatch import RECORDERS as _RECORDERS
-from .core.dispatch import define_rule, primitive
+from .core.dispatch import composite, define_rule, primitive
 from .core.function import Function
 from .core.variable import Parameter, Variable, as_variable
 
+if TYPE_CHECKING:
+    from . import data, functional, io, nn, optim, random, viz
+    from .io import load, save
+    from .random import manual_seed
+
 __version__ = "0.1.0"
 
-#: The tape's first functions, on Variables, arrays and numbers; ``np.add`` and so on do the same on Variables.
+__all__ = [
+    "Config",
+    "Function",
+    "Parameter",
+    "Variable",
+    "add",
+    "array",
+    "as_array",
+    "as_variable",
+    "check_grads",
+    "composite",
+    "data",
+    "define_rule",
+    "enable_grad",
+    "exp",
+    "functional",
+    "identical",
+    "io",
+    "load",
+    "manual_seed",
+    "nn",
+    "no_grad",
+    "optim",
+    "primitive",
+    "random",
+    "save",
+    "square",
+    "using_config",
+    "viz",
+]
+
+# The tape's first functions, on Variables, arrays and numbers; np.add and so on do the same on Variables.
 add = _RECORDERS[_np.add]
 square = _RECORDERS[_np.square]
 exp = _RECORDERS[_np.exp]
 identical = _RECORDERS[_np.positive]
+
+#: Imported when they are first used, so that who needs only derivatives waits for nothing else.
+_ROOMS = {"data", "functional", "io", "nn", "optim", "random", "viz"}
+_ELSEWHERE = {"load": "io", "save": "io", "manual_seed": "random"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return _import_module(f"{__name__}.{name}")
+    if name in _ELSEWHERE:
+        return getattr(_import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,54 @@
+# make demo and make test need nothing but Python 3.11 or later: each makes what it uses.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types unit wheel peers bench docs clean
+
+demo: $(VENV)/demo
+	$(BIN)/python examples/fashion_mnist.py $(ARGS)
+
+test: lint types unit wheel
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test
+	$(BIN)/mypy
+
+unit: $(VENV)/test
+	$(BIN)/pytest
+
+# the built wheel alone, in an environment of its own: imports, and differentiates
+wheel: $(VENV)/test
+	rm -rf build/wheel && $(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
+	cd build/wheel && venv/bin/python -W error ../../tests/wheel_check.py
+
+# PyTorch and others, to compare with: tests that need them are skipped where they are absent
+peers: $(VENV)/test
+	$(BIN)/pip install --quiet torch==2.13.0 jax autograd
+
+bench: peers
+	$(BIN)/python -m benchmarks tape $(ARGS)
+
+docs: $(VENV)/test
+	$(BIN)/pytest docs README.md --doctest-glob='*.md'
+
+clean:
+	rm -rf $(VENV) build dist runs
+
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/demo: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[io,viz]'
+	touch $@
+
+$(VENV)/test: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
