@@ -125,6 +125,7 @@ CONVOLUTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("case", CONVOLUTIONS)
 def test_conv2d(case):
     x, weight, options = CONVOLUTIONS[case]

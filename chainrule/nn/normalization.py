@@ -23,11 +23,13 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine and bias else None
         self.register_buffer("running_mean", np.zeros(num_features, np.float32) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, np.float32) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.array(0) if track_running_stats else None)
@@ -47,7 +49,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -58,8 +60,9 @@ class BatchNorm1d(_BatchNorm):
         num_features: C.
         eps: added to the variance.
         momentum: the new batch's part in the running mean and variance; None for the mean over all batches.
-        affine: whether there are a weight and a bias.
+        affine: whether there is a weight.
         track_running_stats: whether to keep running values, for use in evaluation.
+        bias: whether there is a bias too, if ``affine``.
 
     Shapes: (N, C) or (N, C, L), in and out.
 
@@ -126,4 +129,7 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )

@@ -87,12 +87,12 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                g, state = unwrap(p.grad), self.state.setdefault(p, {})
+                # a view of one axis for 0-d data, on which NumPy's operators would return scalars
+                data, g = np.atleast_1d(p.data), np.atleast_1d(unwrap(p.grad))
                 if group["maximize"]:
                     g = -g
-                data = p.data
-                self.update(data, self._decayed(data, g, group), state, group)
-                p.data = data  # tells the tape
+                self.update(data, self._decayed(data, g, group), self.state.setdefault(p, {}), group)
+                p.data = p.data  # tells the tape
         return loss
 
     def _decayed(self, data: Array, g: Array, group: dict[str, Any]) -> Array:
@@ -119,7 +119,11 @@ class Optimizer:
         """
         position = {id(p): i for i, p in enumerate(self._parameters())}
         return {
-            "state": {position[id(p)]: dict(state) for p, state in self.state.items()},
+            "state": {
+                position[id(p)]: {n: v if n == "step" else np.reshape(v, p.shape) for n, v in state.items()}
+                for p, state in self.state.items()
+                if state
+            },
             "param_groups": [{**group, "params": [position[id(p)] for p in group["params"]]} for group in self.param_groups],
         }
 
@@ -135,7 +139,11 @@ class Optimizer:
             raise ValueError(f"the state dict has groups of {sizes} parameters, this {type(self).__name__} of {own_sizes}")
         parameters = dict(zip((i for g in groups for i in g["params"]), self._parameters(), strict=True))
         self.state = {
-            parameters[i]: {name: _copied(value, parameters[i]) for name, value in state.items()}
+            parameters[i]: {
+                name: int(value) if name == "step" else np.atleast_1d(np.asarray(value).astype(parameters[i].dtype))
+                for name, value in state.items()
+                if value is not None
+            }
             for i, state in state_dict["state"].items()
         }
         for group, saved in zip(own, groups, strict=True):
@@ -149,11 +157,3 @@ class Optimizer:
             ", ".join(f"{name}={value}" for name, value in group.items() if name != "params") for group in self.param_groups
         ]
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
-
-
-def _copied(value: Any, p: Variable) -> Any:
-    """A state's value; arrays of the parameter's shape get its dtype."""
-    if not hasattr(value, "shape"):
-        return value
-    value = np.array(value)
-    return value.astype(p.dtype) if value.ndim else value.item()
