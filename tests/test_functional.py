@@ -92,8 +92,8 @@ def test_elementwise_second_derivative(name):
     ("linear 1-d", F.linear, TF.linear, [(3,), (5, 3), (5,)]),
     ("linear 4-d", F.linear, TF.linear, [(2, 3, 4, 3), (5, 3), (5,)]),
     ("linear empty", F.linear, TF.linear, [(0, 3), (5, 3), (5,)]),
-    ("layer_norm", lambda *a: F.layer_norm(a[0], (5,), *a[1:]), lambda *a: TF.layer_norm(a[0], (5,), *a[1:]), [(2, 3, 5), (5,), (5,)]),  # noqa: E501
-    ("layer_norm of 2", lambda *a: F.layer_norm(a[0], (3, 5), *a[1:]), lambda *a: TF.layer_norm(a[0], (3, 5), *a[1:]), [(2, 3, 5), (3, 5), (3, 5)]),  # noqa: E501
+    ("layer_norm", lambda *a: F.layer_norm(a[0], (5,), *a[1:]), lambda *a: TF.layer_norm(a[0], (5,), *a[1:]), [(2, 3, 5), (5,), (5,)]),
+    ("layer_norm of 2", lambda *a: F.layer_norm(a[0], (3, 5), *a[1:]), lambda *a: TF.layer_norm(a[0], (3, 5), *a[1:]), [(2, 3, 5), (3, 5), (3, 5)]),
     ("layer_norm plain", lambda x: F.layer_norm(x, (5,)), lambda x: TF.layer_norm(x, (5,)), [(4, 5)]),
 )  # fmt: skip
 def test_along_an_axis(ours, theirs, shapes):

@@ -111,10 +111,10 @@ def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
     """The class that records calls in which the inputs ``wrt`` need a gradient, with its ``vjp`` generated."""
     derivatives = {name: rule.derivatives[name] for name in wrt}
     reads = tuple(dict.fromkeys(read for d in derivatives.values() for read in d.names))
-    unpack = f"{', '.join(reads)}, = self.saved" if reads else ""
-    gradients = "".join(f"d_{name}({', '.join(('g', *d.names))}), " for name, d in derivatives.items())
-    scope = {f"d_{name}": d.fn for name, d in derivatives.items()}
-    exec(f"def vjp(self, g):\n    {unpack}\n    return {gradients}", scope)
+    unpack = f"{', '.join(reads)}, = _self.saved" if reads else ""
+    gradients = "".join(f"_d_{name}({', '.join(('_g', *d.names))}), " for name, d in derivatives.items())
+    scope = {f"_d_{name}": d.fn for name, d in derivatives.items()}
+    exec(f"def vjp(_self, _g):\n    {unpack}\n    return {gradients}", scope)
     members = {"__slots__": (), "rule": rule, "wrt": wrt, "reads": reads, "vjp": scope["vjp"]}
     return type(rule.name.rpartition(".")[2], (RecordedCall,), members)
 
