@@ -56,11 +56,7 @@ def conv2d_input(g: Array, weight: Array, size: Pair, window: Window, groups: in
         seen = _by_group(np.ascontiguousarray(g[batch].transpose(0, 2, 3, 1)), groups) @ matrix
         seen = seen.reshape(groups, -1, *g.shape[2:], kh * kw, weight.shape[1])
         for k, shift in enumerate(window.shifts(padded[batch])):
-            by_group = shift.reshape(*shift.shape[:3], groups, -1) if groups == 1 else None
-            if by_group is None:
-                shift += np.moveaxis(seen[..., k, :], 0, 3).reshape(shift.shape)
-            else:
-                shift += seen[0, ..., k, :]
+            shift += np.moveaxis(seen[..., k, :], 0, 3).reshape(shift.shape)
     return window.interior(padded)
 
 
@@ -92,7 +88,7 @@ def _turned(weight: Array, groups: int) -> Array:
 def _columns(x: Array, window: Window, groups: int) -> Array:
     """What the window sees, as matrices (G, N OH OW, KH KW C/G)."""
     seen = window.columns(window.pad(x))
-    by_group = seen.reshape(*seen.shape[:-1], groups, -1) if groups > 1 else seen[..., None, :]
+    by_group = seen.reshape(*seen.shape[:-1], groups, -1)
     rows, row = int(np.prod(seen.shape[:3])), int(np.prod(seen.shape[3:])) // groups
     return np.moveaxis(by_group, 5, 0).reshape(groups, rows, row)
 
