@@ -16,9 +16,7 @@ _UNDIFFERENTIABLE_KINDS = frozenset("OSUmM")
 
 def is_array(x: object) -> bool:
     """Whether ``x`` is an array: NumPy's own, or one of a library that speaks NumPy's protocols."""
-    if isinstance(x, ndarray):
-        return True
-    return hasattr(x, "__array_function__") and hasattr(x, "dtype") and not isinstance(x, np.generic)
+    return isinstance(x, ndarray) or (hasattr(x, "__array_function__") and hasattr(x, "dtype"))
 
 
 def as_array(x: Any) -> Array:
@@ -27,7 +25,7 @@ def as_array(x: Any) -> Array:
     >>> as_array(1.5)
     array(1.5)
     """
-    return x if is_array(x) else np.asarray(x)
+    return np.array(x) if isinstance(x, np.generic) or not is_array(x) else x
 
 
 def is_numeric(x: Array) -> bool:
