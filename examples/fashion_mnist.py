@@ -148,6 +148,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/fashion_mnist"), help="folder for what is made")
     args = parser.parse_args(argv)
 
+    args.out.mkdir(parents=True, exist_ok=True)
     console = Console(soft_wrap=True)
     cr.random.manual_seed(args.seed)
     data = fashion_mnist(args.data)
@@ -155,7 +156,6 @@ def main(argv: list[str] | None = None) -> int:
     parameters = sum(p.size for p in model.parameters())
     console.print(f"{len(data.train):,} training and {len(data.test):,} test images from {data.source}", highlight=False)
     console.print(f"{parameters:,} parameters", highlight=False)
-    args.out.mkdir(parents=True, exist_ok=True)
     weights, curves, mistakes = (args.out / n for n in ("model.safetensors", "curves.png", "misclassified.png"))
 
     training = Training(model, data, args, console)
