@@ -150,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
 
     args.out.mkdir(parents=True, exist_ok=True)
     console = Console(soft_wrap=True)
-    cr.random.manual_seed(args.seed)
+    cr.manual_seed(args.seed)
     data = fashion_mnist(args.data)
     model = build_model()
     parameters = sum(p.size for p in model.parameters())
