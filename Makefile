@@ -26,7 +26,7 @@ wheel: $(VENV)/test
 	rm -rf build/wheel && $(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
-	cd build/wheel && venv/bin/python -W error ../../tests/wheel_check.py
+	cd build/wheel && venv/bin/python -W error ../../.ci/wheel_check.py
 
 # PyTorch and others, to compare with: tests that need them are skipped where they are absent
 peers: $(VENV)/test
