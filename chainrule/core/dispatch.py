@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,19 @@ NO_GRADIENT: set[Any] = set()
 
 #: Why a function that NumPy lets us catch cannot be used on a Variable.
 UNSUPPORTED: dict[Any, str] = {}
+
+#: Rules for other libraries' functions, imported when the library is in use and a function without a rule is met.
+_LATER = {"scipy.special": "chainrule.calculus.special"}
+
+
+def is_known(function: Any) -> bool:
+    """Whether there is a rule for ``function``, or it has no gradient."""
+    while function not in RULES and function not in NO_GRADIENT:
+        library = next((name for name in _LATER if name in sys.modules), None)
+        if library is None:
+            return False
+        import_module(_LATER.pop(library))
+    return True
 
 
 # ---- rules ----------------------------------------------------------------------------------------------
@@ -82,7 +97,8 @@ class Rule:
         """The names of the function's parameters, found at first use."""
         if self._parameters is None:
             if isinstance(self.function, np.ufunc):
-                self._parameters = ("x", "y")[: self.function.nin]
+                names = inspect.signature(self._signature).parameters if self._signature else "xyzw"
+                self._parameters = tuple(names)[: self.function.nin]
                 self.kinds = ("positional",) * self.function.nin
                 self.ignores |= {"dtype", "casting", "order", "subok", "axes"}
             else:
@@ -119,6 +135,8 @@ class Rule:
                 bound[name] = self.constant(name, value)
             elif isinstance(value, Variable):
                 edges[name, None], bound[name] = value._edge, value._data
+            elif isinstance(self.function, np.ufunc):
+                bound[name] = self.constant(name, value)
             elif isinstance(value, (list, tuple)):
                 edges |= {(name, i): v._edge for i, v in enumerate(value) if isinstance(v, Variable)}
                 bound[name] = [unwrap(v) for v in value]
@@ -159,7 +177,7 @@ class Rule:
         """An argument that has no derivative, without the Variables that may be in it."""
         if isinstance(value, Variable) and value._edge is not None and value.dtype.kind in "fc":
             raise TypeError(f"{self.name} is not differentiable in {name!r}; if no gradient is wanted there, pass v.data")
-        return unwrap(value)
+        return as_array(value) if isinstance(self.function, np.ufunc) and isinstance(value, (list, tuple)) else unwrap(value)
 
     def is_default(self, name: str, value: Any) -> bool:
         """Whether the value of an argument that no derivative knows changes nothing."""
@@ -264,7 +282,7 @@ def define_rule(
 
 def elementwise(ufunc: np.ufunc, *derivatives: Callable[..., Any]) -> None:
     """Say how a ufunc is differentiated: for each input, ``g`` times the partial derivative."""
-    RULES[ufunc] = Rule(ufunc, dict(zip("xy", derivatives, strict=False)))
+    RULES[ufunc] = Rule(ufunc, dict(zip("xyzw", derivatives, strict=False)))
 
 
 def composite(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -311,9 +329,9 @@ def unwrap(value: Any) -> Any:
 def function_name(function: Any) -> str:
     """What messages call a function: ``np.linalg.solve``."""
     module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1).replace("np._core", "np")
-    if isinstance(function, np.ufunc) and module == "None":
-        module = "np"
     name = getattr(function, "__name__", repr(function))
+    if isinstance(function, np.ufunc):  # it doesn't know its module
+        module = "scipy.special" if getattr(sys.modules.get("scipy.special"), name, None) is function else "np"
     return f"{module}.{name}" if module.startswith(("np", "scipy")) else name
 
 
@@ -362,10 +380,10 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
     if method == "__call__":
         if kwargs.pop("where", True) is not True:
             raise TypeError(f"{name}(where=...) leaves elements undefined; use np.where on the result")
+        if not is_known(ufunc):
+            raise no_rule(ufunc)
         if ufunc in NO_GRADIENT:
             return ufunc(*unwrap(inputs), **unwrap(kwargs))
-        if ufunc not in RULES:
-            raise no_rule(ufunc)
         return RULES[ufunc](*inputs, **kwargs)
     if (ufunc, method) not in UFUNC_METHODS:
         raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")

@@ -89,11 +89,11 @@ def generate(rule: Rule) -> Callable[..., Any]:
             )
         )
     prepare = [_UNWRAP.format(x=x) for x in inputs]
-    if isinstance(rule.function, np.ufunc):
-        prepare += [_CONSTANT.format(x=x, other=y) for x, y in zip(inputs, inputs[::-1], strict=True) if x != y]
-    else:
-        others = [name for name in rule.parameters if name not in inputs]
-        prepare += [(_OTHER if name in rule.handled else _UNHANDLED).format(x=name) for name in others]
+    is_ufunc = isinstance(rule.function, np.ufunc)
+    if is_ufunc:
+        prepare += [_CONSTANT.format(x=x, other=y) for x, y in zip(inputs, inputs[1:] + inputs[:1], strict=True) if x != y]
+    others = [name for name in rule.parameters if name not in inputs]
+    prepare += [(_OTHER if is_ufunc or name in rule.handled else _UNHANDLED).format(x=name) for name in others]
     scope |= {f"default_{name}": value for name, value in rule.defaults.items()}
     source = _RECORDER.format(
         parameters=_parameters(rule, "{x}=default_{x}"),
