@@ -1,0 +1,1 @@
+"""The ufuncs of scipy.special; imported when one of them first meets a Variable."""
