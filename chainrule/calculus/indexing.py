@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, define_rule, primitive
+from ..core.arrays import as_array
+from ..core.dispatch import composite, define_rule, primitive, unwrap
 
 
 @primitive
@@ -54,15 +55,19 @@ def _without(g: Any, index: Any) -> Any:
 
 
 def _value(g: Any, index: Any, value_shape: tuple[int, ...]) -> Any:
-    """``g`` at ``index``; leading axes of length 1 that the value had beyond them are put back."""
+    """``g`` at ``index``, where the value was not overwritten; axes of length 1 that it had beyond are put back."""
     taken = g[index]
+    if _is_advanced(index):  # of values for the same element the last one stays
+        order, written = np.arange(taken.size).reshape(taken.shape), np.zeros(g.shape, int)
+        written[index] = order
+        taken = np.where(written[index] == order, taken, np.zeros((), g.dtype))
     extra = len(value_shape) - taken.ndim
     return np.reshape(taken, (1,) * extra + taken.shape) if extra > 0 else taken
 
 
-define_rule(get_item, x=lambda g, x_shape, index: put_item(g, index, x_shape))
-define_rule(put_item, v=lambda g, index: get_item(g, index), ignores=("shape",))
-define_rule(set_item, x=lambda g, index: _without(g, index), value=_value)
+define_rule(get_item, linear="jointly", x=lambda g, x_shape, index: put_item(g, index, x_shape))
+define_rule(put_item, linear="jointly", v=lambda g, index: get_item(g, index), ignores=("shape",))
+define_rule(set_item, linear="jointly", x=lambda g, index: _without(g, index), value=_value)
 
 # ---- functions that index -------------------------------------------------------------------------------
 
@@ -81,17 +86,21 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
     return a[_at_axis(indices, axis, a.ndim)]
 
 
+def places_along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
+    """The index of ``indices`` along an axis, and of the places where they stand along the others."""
+    indices = np.asarray(unwrap(indices))
+    if indices.ndim != len(shape):
+        raise ValueError(f"np.take_along_axis: indices have {indices.ndim} axes, the array has {len(shape)}")
+    axis %= len(shape)
+    grid = np.ogrid[tuple(slice(n) for n in indices.shape)]
+    return tuple(indices if i == axis else np.minimum(grid[i], shape[i] - 1) for i in range(len(shape)))
+
+
 @composite(np.take_along_axis)
 def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         arr, axis = np.reshape(arr, -1), 0
-    indices = np.asarray(indices)
-    if indices.ndim != arr.ndim:
-        raise ValueError(f"np.take_along_axis: indices have {indices.ndim} axes, the array has {arr.ndim}")
-    axis %= arr.ndim
-    grid = np.ogrid[tuple(slice(n) for n in indices.shape)]
-    places = [indices if i == axis else np.minimum(grid[i], arr.shape[i] - 1) for i in range(arr.ndim)]
-    return arr[tuple(places)]
+    return arr[places_along_axis(arr.shape, indices, axis)]
 
 
 @composite(np.repeat)
@@ -141,3 +150,42 @@ def _partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect
     if axis is None:
         a, axis = np.reshape(a, -1), -1
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis, kind=kind), axis=axis)
+
+
+@composite(np.sort_complex)
+def _sort_complex(a: Any) -> Any:
+    return np.astype(np.sort(a), np.sort_complex(np.zeros(0, a.dtype)).dtype)
+
+
+@composite(np.delete)
+def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        arr, axis = np.reshape(arr, -1), 0
+    return np.take(arr, np.delete(np.arange(arr.shape[axis]), unwrap(obj)), axis=axis)
+
+
+@composite(np.insert)
+def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """Join the values to the array, and bring both into their order."""
+    arr, values = as_array(arr), as_array(values)
+    if axis is None:
+        arr, axis = np.reshape(arr, -1), 0
+    axis, count = axis % arr.ndim, arr.shape[axis]
+    if isinstance(obj, slice):
+        obj = np.arange(*obj.indices(count))
+    obj = np.asarray(unwrap(obj))
+    before = np.flatnonzero(obj) if obj.dtype == np.bool_ else obj
+    values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
+    if before.ndim == 0:
+        values = np.moveaxis(values, 0, axis)
+    if before.size == 1:
+        before = np.full(values.shape[axis], before.item())
+    before = before.astype(int)
+    if np.any((before < -count) | (before > count)):
+        raise IndexError(f"np.insert: an index of {before.tolist()} is out of bounds for {count} elements along axis {axis}")
+    places = np.where(before < 0, before + count, before)
+    places[np.argsort(places, kind="stable")] += np.arange(len(places))
+    others = np.delete(np.arange(count + len(places)), places)
+    shape = [len(places) if i == axis else n for i, n in enumerate(arr.shape)]
+    joined = np.concatenate([arr, np.astype(np.broadcast_to(values, shape), arr.dtype)], axis=axis)
+    return np.take(joined, np.argsort(np.concatenate([others, places])), axis=axis)

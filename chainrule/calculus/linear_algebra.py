@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, define_rule, elementwise, primitive
+from ..core.dispatch import composite, define_rule, primitive
 
 
 def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
@@ -30,7 +30,7 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     return np.swapaxes(x, -1, -2) @ g
 
 
-elementwise(np.matmul, _matmul_x, _matmul_y)
+define_rule(np.matmul, linear="separately", x=_matmul_x, y=_matmul_y)
 
 
 @composite(np.dot)
@@ -91,6 +91,35 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any =
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
+@composite(np.cross)
+def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
+    x, y = (np.moveaxis(as_array(v), i, 0) for v, i in ((a, axisa), (b, axisb)))
+    if not {len(x), len(y)} <= {2, 3}:
+        raise ValueError(f"np.cross: vectors have 2 or 3 components, not {len(x)} and {len(y)}")
+    if len(x) == len(y) == 2:
+        return x[0] * y[1] - x[1] * y[0]
+    (x0, x1, x2), (y0, y1, y2) = ((v[0], v[1], v[2] if len(v) == 3 else 0 * v[0]) for v in (x, y))
+    return np.stack([x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0], axis=axisc)
+
+
+@composite(*named("vecdot"))
+def _vecdot(x1: Any, x2: Any, *, axis: int = -1, keepdims: bool = False) -> Any:
+    x, y = (np.moveaxis(as_array(v), axis, -1) for v in (x1, x2))
+    made = np.sum(np.conjugate(x) * y, axis=-1)
+    return np.expand_dims(made, axis) if keepdims else made
+
+
+@composite(*named("matvec"))
+def _matvec(x1: Any, x2: Any) -> Any:
+    return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
+
+
+@composite(*named("vecmat"))
+def _vecmat(x1: Any, x2: Any) -> Any:
+    return np.matmul(np.expand_dims(np.conjugate(x1), -2), x2)[..., 0, :]
+
+
 # ---- Einstein's summation -------------------------------------------------------------------------------
 
 
@@ -116,7 +145,7 @@ def _einsum_operand(g: Any, i: int, operands: Any, operands_shape: Any, terms: A
     )
 
 
-define_rule(_einsum, operands=_einsum_operand)
+define_rule(_einsum, linear="separately", operands=_einsum_operand)
 
 
 @composite(np.einsum)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.dispatch import composite, define_rule
+from .constants import named
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]  # NumPy's default for arguments that were not given
 
@@ -27,6 +28,11 @@ def _restored(x: Any, axis: Axis, keepdims: Any, shape: tuple[int, ...]) -> Any:
         return x
     axes = _axes(axis, len(shape))
     return x.reshape([1 if i in axes else n for i, n in enumerate(shape)])
+
+
+def axis_slice(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
+    """``x[start:stop]`` along an axis."""
+    return x[(slice(None),) * (axis % x.ndim) + (slice(start, stop),)]
 
 
 #: Up to so many elements it takes longer to broadcast than to fill.
@@ -59,7 +65,7 @@ def _over(x: Any, count: Any) -> Any:
 
 # ---- sums -----------------------------------------------------------------------------------------------
 
-define_rule(np.sum, a=lambda g, a_shape, axis, keepdims, where: _spread(g, a_shape, axis, keepdims, where),
+define_rule(np.sum, linear="jointly", a=lambda g, a_shape, axis, keepdims, where: _spread(g, a_shape, axis, keepdims, where),
             ignores=("dtype", "initial"))  # fmt: skip
 
 
@@ -68,7 +74,7 @@ def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
     return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, True, where)
 
 
-define_rule(np.mean, a=_mean, ignores=("dtype",))
+define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype",))
 
 
 def _deviation(a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> Any:
@@ -153,19 +159,43 @@ def _cumsum(g: Any, a_shape: Any, axis: Axis) -> Any:
     return np.reshape(np.flip(np.cumsum(np.flip(g, along), axis=along), along), a_shape)
 
 
+def scan_back(g: Any, factors: Any) -> Any:
+    """Along the last axis, from the end: r_k = g_k + factors_k r_(k+1)."""
+    if g.shape[-1] == 0:
+        return g
+    scan = [g[..., -1]]
+    for k in range(g.shape[-1] - 2, -1, -1):
+        scan.append(g[..., k] + factors[..., k] * scan[-1])
+    return np.stack(scan[::-1], axis=-1)
+
+
 def _cumprod(g: Any, a: Any, axis: Axis) -> Any:
     """Products before each element times the scan r_k = g_k + a_(k+1) r_(k+1) from the end; no division."""
     shape = a.shape
     g, along = _along(shape, g, axis)
     g, a = np.moveaxis(g, along, -1), np.moveaxis(np.reshape(a, g.shape), along, -1)
-    if a.shape[-1] == 0:
-        return np.reshape(np.moveaxis(g, -1, along), shape)
-    scan = [g[..., -1]]
-    for k in range(a.shape[-1] - 2, -1, -1):
-        scan.append(g[..., k] + a[..., k + 1] * scan[-1])
-    gradient = _products_before(a) * np.stack(scan[::-1], axis=-1)
+    gradient = _products_before(a) * scan_back(g, a[..., 1:]) if a.size else g
     return np.reshape(np.moveaxis(gradient, -1, along), shape)
 
 
-define_rule(np.cumsum, a=_cumsum, ignores=("dtype",))
+define_rule(np.cumsum, linear="jointly", a=_cumsum, ignores=("dtype",))
 define_rule(np.cumprod, a=_cumprod, ignores=("dtype",))
+
+
+def _cumulative(function: Any, accumulate: Any, start: float) -> None:
+    @composite(function)
+    def cumulative(x: Any, /, *, axis: Axis = None, dtype: Any = None, include_initial: bool = False) -> Any:
+        if axis is None and x.ndim != 1:
+            raise ValueError(f"{function.__name__}: an array of {x.ndim} axes needs the argument axis")
+        axis = 0 if axis is None else axis
+        made = accumulate(x, axis=axis, dtype=dtype)
+        if not include_initial:
+            return made
+        first = np.full([1 if i == axis % x.ndim else n for i, n in enumerate(x.shape)], start, made.dtype)
+        return np.concatenate([first, made], axis=axis)
+
+
+for _function in named("cumulative_sum"):
+    _cumulative(_function, np.cumsum, 0)
+for _function in named("cumulative_prod"):
+    _cumulative(_function, np.cumprod, 1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import as_array, sum_to
-from ..core.dispatch import composite, define_rule, primitive
+from ..core.dispatch import composite, define_rule, primitive, unwrap
+from .constants import named
+from .indexing import put_item
 
 # ---- one array ------------------------------------------------------------------------------------------
 
@@ -17,24 +20,25 @@ def _reshape(g: Any, a_shape: tuple[int, ...], order: Any) -> Any:
     return np.reshape(g, a_shape, order=order)
 
 
-define_rule(np.reshape, a=_reshape, ignores=("shape", "newshape", "copy"))
-define_rule(np.ravel, a=_reshape)
-define_rule(np.squeeze, a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
-define_rule(np.expand_dims, a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
-define_rule(np.transpose, a=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(axes)))
-define_rule(np.matrix_transpose, x=lambda g: np.matrix_transpose(g))
-define_rule(np.swapaxes, a=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
-define_rule(np.moveaxis, a=lambda g, source, destination: np.moveaxis(g, destination, source))
-define_rule(np.broadcast_to, array=lambda g, array_shape: sum_to(g, array_shape), ignores=("shape", "subok"))
-define_rule(np.flip, m=lambda g, axis: np.flip(g, axis))
-define_rule(np.rot90, m=lambda g, k, axes: np.rot90(g, -k, axes))
+define_rule(np.reshape, linear="jointly", a=_reshape, ignores=("shape", "newshape", "copy"))
+define_rule(np.ravel, linear="jointly", a=_reshape)
+define_rule(np.squeeze, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
+define_rule(np.expand_dims, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
+define_rule(np.transpose, linear="jointly", a=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(axes)))
+define_rule(np.matrix_transpose, linear="jointly", x=lambda g: np.matrix_transpose(g))
+define_rule(np.swapaxes, linear="jointly", a=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
+define_rule(np.moveaxis, linear="jointly", a=lambda g, source, destination: np.moveaxis(g, destination, source))
+define_rule(np.broadcast_to, linear="jointly", array=lambda g, array_shape: sum_to(g, array_shape), ignores=("shape", "subok"))
+define_rule(np.flip, linear="jointly", m=lambda g, axis: np.flip(g, axis))
+define_rule(np.rot90, linear="jointly", m=lambda g, k, axes: np.rot90(g, -k, axes))
 define_rule(
     np.roll,
+    linear="jointly",
     a=lambda g, shift, axis: np.roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis),
 )
-define_rule(np.tril, m=lambda g, k: np.tril(g, k))
-define_rule(np.triu, m=lambda g, k: np.triu(g, k))
-define_rule(np.copy, a=lambda g: g, ignores=("order", "subok"))
+define_rule(np.tril, linear="jointly", m=lambda g, k: np.tril(g, k))
+define_rule(np.triu, linear="jointly", m=lambda g, k: np.triu(g, k))
+define_rule(np.copy, linear="jointly", a=lambda g: g, ignores=("order", "subok"))
 define_rule(np.real, val=lambda g: g)
 define_rule(np.imag, val=lambda g: np.multiply(g, -1j))
 
@@ -57,6 +61,52 @@ def _fliplr(m: Any) -> Any:
 @composite(np.flipud)
 def _flipud(m: Any) -> Any:
     return np.flip(m, 0)
+
+
+@composite(np.rollaxis)
+def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    return np.moveaxis(a, axis, start - (axis < start))
+
+
+@composite(np.resize)
+def _resize(a: Any, new_shape: Any) -> Any:
+    size = prod(new_shape) if isinstance(new_shape, (tuple, list)) else new_shape
+    if size and not a.size:
+        return np.zeros(new_shape, a.dtype)
+    return np.reshape(np.reshape(a, -1)[np.arange(size) % max(a.size, 1)], new_shape)
+
+
+@composite(np.trim_zeros)
+def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    if not trim or set(trim.lower()) - set("fb"):
+        raise ValueError(f"np.trim_zeros: trim is made of the letters f and b, not {trim!r}")
+    places = np.argwhere(unwrap(filt))
+    axes = range(filt.ndim) if axis is None else [a % filt.ndim for a in np.atleast_1d(axis).tolist()]
+    first, last = (places.min(axis=0), places.max(axis=0)) if len(places) else ([0] * filt.ndim, [-1] * filt.ndim)
+    kept = [slice(None)] * filt.ndim
+    for a in axes:
+        kept[a] = slice(
+            int(first[a]) if "f" in trim.lower() else None, int(last[a]) + 1 if "b" in trim.lower() else None
+        )
+    return filt[tuple(kept)]
+
+
+@composite(*named("unstack"))
+def _unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    return tuple(np.moveaxis(x, axis, 0))
+
+
+_windows = np.lib.stride_tricks.sliding_window_view
+
+
+def _windows_back(g: Any, x_shape: tuple[int, ...], window_shape: Any, axis: Any) -> Any:
+    """The sum over all windows that an element was in."""
+    places = _windows(np.arange(prod(x_shape)).reshape(x_shape), window_shape, axis)
+    return np.reshape(put_item(np.reshape(g, -1), np.reshape(places, -1), (prod(x_shape),)), x_shape)
+
+
+define_rule(_windows, x=_windows_back, ignores=("subok", "writeable"))
 
 
 @composite(np.tile)
@@ -118,10 +168,11 @@ def _joined(g: Any, i: int, arrays_shape: Sequence[tuple[int, ...]], axis: int |
     return np.reshape(part, arrays_shape[i])
 
 
-define_rule(np.concatenate, arrays=_joined, ignores=("dtype", "casting"),
+define_rule(np.concatenate, linear="jointly", arrays=_joined, ignores=("dtype", "casting"),
             signature=lambda arrays, axis=0, out=None, *, dtype=None, casting="same_kind": None)  # fmt: skip
 define_rule(
     np.stack,
+    linear="jointly",
     arrays=lambda g, i, axis: g[(slice(None),) * (axis % g.ndim) + (i,)],
     ignores=("dtype", "casting"),
 )
@@ -139,6 +190,12 @@ def _atleast_2d(*arys: Any) -> Any:
     return made[0] if len(made) == 1 else made
 
 
+@composite(np.atleast_3d)
+def _atleast_3d(*arys: Any) -> Any:
+    made = tuple(np.reshape(a, [(1, 1, 1), (1, -1, 1), (*np.shape(a), 1)][np.ndim(a)]) if np.ndim(a) < 3 else a for a in arys)
+    return made[0] if len(made) == 1 else made
+
+
 @composite(np.vstack)
 def _vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in tup], axis=0, dtype=dtype, casting=casting)
@@ -148,6 +205,38 @@ def _vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind"
 def _hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     arrays = [np.atleast_1d(a) for a in tup]
     return np.concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
+
+
+@composite(np.dstack)
+def _dstack(tup: Sequence[Any]) -> Any:
+    return np.concatenate([np.atleast_3d(a) for a in tup], axis=2)
+
+
+@composite(np.block)
+def _block(arrays: Any) -> Any:
+    """Nested lists: the innermost joined along the last axis, those around them along the one before, and so on."""
+
+    def depth_of(item: Any) -> int:
+        if isinstance(item, tuple):
+            raise TypeError("np.block takes nested lists, not tuples")
+        if not isinstance(item, list):
+            return 0
+        depths = {depth_of(i) for i in item}
+        if len(depths) != 1:
+            raise ValueError("np.block: empty lists, or lists nested to different depths")
+        return 1 + depths.pop()
+
+    def most_axes(item: Any) -> int:
+        return max(map(most_axes, item)) if isinstance(item, list) else np.ndim(item)
+
+    def joined(item: Any, level: int) -> Any:
+        if isinstance(item, list):
+            return np.concatenate([joined(i, level - 1) for i in item], axis=-level)
+        return np.reshape(item, (1,) * (ndim - np.ndim(item)) + np.shape(item))
+
+    depth = depth_of(arrays)
+    ndim = max(depth, most_axes(arrays))
+    return joined(arrays, depth)
 
 
 @composite(np.column_stack)
@@ -200,6 +289,17 @@ def _dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
 def _broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     shape = np.broadcast_shapes(*(np.shape(a) for a in args))
     return tuple(np.broadcast_to(a, shape) for a in args)
+
+
+@composite(np.meshgrid)
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"np.meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    axes = list(range(len(xi)))
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]
+    grids = [np.reshape(x, [-1 if i == axis else 1 for i in range(len(xi))]) for x, axis in zip(xi, axes, strict=True)]
+    return tuple(grids) if sparse else np.broadcast_arrays(*grids)
 
 
 def array(nested: Any, dtype: Any = None) -> Any:

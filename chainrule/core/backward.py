@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Any
@@ -41,8 +42,11 @@ def walk(
     create_graph: bool = False,
     retain_graph: bool | None = None,
     retain_grad: bool = False,
+    stop: AbstractSet[Edge] = frozenset(),
 ) -> dict[Leaf, Any]:
     """Return the gradients of the leaves, given those of ``outputs``.
+
+    At the edges in ``stop`` it ends, as at leaves.
 
     A heap holds the calls to visit, the latest generation first, so that each is visited once, and only after
     all the calls that used its outputs. A table holds the gradients of this walk, by the edge at which they have
@@ -112,7 +116,7 @@ def walk(
                             own.add(edge)
                     continue
                 table[edge] = gx
-                if edge.__class__ is Leaf:
+                if edge.__class__ is Leaf or (stop and edge in stop):
                     if gx.__class__ is ndarray and gx.base is None and gx is not g and f.returns_fresh_arrays:
                         own.add(edge)
                     continue

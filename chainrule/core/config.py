@@ -10,6 +10,10 @@ enable_backprop: ContextVar[bool] = ContextVar("enable_backprop", default=True)
 train: ContextVar[bool] = ContextVar("train", default=True)
 debug: ContextVar[bool] = ContextVar("debug", default=False)
 
+#: The forward pass under way, if any (a forward.Forward), and whether a reverse one inside it needs the record.
+forward: ContextVar[Any] = ContextVar("forward", default=None)
+reverse: ContextVar[bool] = ContextVar("reverse", default=False)
+
 MODES: dict[str, ContextVar[bool]] = {mode.name: mode for mode in (enable_backprop, train, debug)}
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from .arrays import as_array
 from .function import Edge, Function, connect, materialise, revived_edges, variable_at
 from .recorders import MOST_INPUTS, generate
 from .variable import Variable
+
+Linear = Literal["jointly", "separately"] | None
 
 #: The rule of each differentiable function, by the function object itself: a Rule, or a composition of other functions.
 RULES: dict[Any, Callable[..., Any]] = {}
@@ -69,6 +71,7 @@ class Rule:
         derivatives: for each argument that it is differentiable in, ``fn(g, ...)``; see Derivative.
         ignores: arguments that the gradient doesn't depend on.
         signature: a stand-in whose parameters are the function's, where Python can't tell them.
+        linear: whether it is linear in these arguments, all together or each by itself; forward mode then calls it.
     """
 
     def __init__(
@@ -77,12 +80,14 @@ class Rule:
         derivatives: dict[str, Callable[..., Any]],
         ignores: Iterable[str] = (),
         signature: Callable[..., Any] | None = None,
+        linear: Linear = None,
     ):
         self.function = function
         self.forward: Callable[..., Any] = getattr(function, "array_function", function)
         self.derivatives = {name: Derivative(fn) for name, fn in derivatives.items()}
         self.ignores = frozenset(ignores)
         self._signature = signature
+        self.linear = linear
         self._parameters: tuple[str, ...] | None = None
         self.kinds: tuple[str, ...] = ()  # of each parameter: positional, keyword, variadic, or either
         self.defaults: dict[str, Any] = {}
@@ -155,11 +160,12 @@ class Rule:
             edges: for each argument that was a Variable (and position, in a sequence), where its gradient flows to.
         """
         several = isinstance(ans, (tuple, list))
+        collect = getattr(ans, "_make", tuple)  # a named tuple stays one
         arrays = tuple(as_array(y) for y in ans) if several else (as_array(ans),)
         needed = {key: edge for key, edge in edges.items() if edge is not None}
         if not needed or not config.enable_backprop.get():
             made = tuple(Variable(y, requires_grad=False) for y in arrays)
-            return made if several else made[0]
+            return collect(made) if several else made[0]
         call = Call()
         call.rule, call.wrt = self, tuple(needed)
         arguments = self.defaults | bound
@@ -170,8 +176,45 @@ class Rule:
             else _shape(arguments[read.removesuffix("_shape")])
             for read in reads
         }  # fmt: skip
-        made = connect(call, tuple(needed.values()), arrays, reads=[e for (name, _), e in needed.items() if name in reads])
-        return made if several else made[0]
+        reading = [e for (name, _), e in needed.items() if name in reads]
+        made = connect(call, tuple(needed.values()), arrays, reading, arguments)
+        return collect(made) if several else made[0]
+
+    def linear_jvp(
+        self,
+        wrt: Sequence[tuple[str, int | None]],
+        edges: Sequence[Edge | None],
+        tangents: Sequence[Any],
+        bound: dict[str, Any],
+        recorded: bool,
+    ) -> Any:
+        """The tangent of a linear function's result: the function itself, of the tangents."""
+        if "initial" in bound and not self.is_default("initial", bound["initial"]):
+            return None
+        if self.linear == "jointly":
+            given = bound | {name: _zeros(bound[name]) for name in self.derivatives if name in bound}
+            for key, t in zip(wrt, tangents, strict=True):
+                _put(given, key, t)
+            return self._call(given)
+        given = dict(bound)
+        if recorded:
+            for (name, i), edge in zip(wrt, edges, strict=True):
+                _put(given, (name, i), variable_at(given[name] if i is None else given[name][i], edge))
+        terms = []
+        for key, t in zip(wrt, tangents, strict=True):
+            if t is not None:
+                changed = dict(given)
+                _put(changed, key, t)
+                terms.append(self._call(changed))
+        return sum(terms[1:], start=terms[0])
+
+    def _call(self, bound: dict[str, Any]) -> Any:
+        """The function, of arguments by name."""
+        if "variadic" in self.kinds:
+            first = self.parameters[0]
+            return self.function(*bound[first], **{n: v for n, v in bound.items() if n != first})
+        positional = [n for n, kind in zip(self.parameters, self.kinds, strict=True) if kind == "positional" and n in bound]
+        return self.function(*[bound[n] for n in positional], **{n: v for n, v in bound.items() if n not in positional})
 
     def constant(self, name: str, value: Any) -> Any:
         """An argument that has no derivative, without the Variables that may be in it."""
@@ -192,6 +235,17 @@ class Rule:
         if name not in self.parameters:
             return TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
         return TypeError(f"{self.name}: the argument {name!r} is not supported on a Variable")
+
+
+def _zeros(value: Any) -> Any:
+    return [np.zeros_like(v) for v in value] if isinstance(value, (list, tuple)) else np.zeros_like(value)
+
+
+def _put(bound: dict[str, Any], key: tuple[str, int | None], value: Any) -> None:
+    """Replace an argument, or one item of an argument that is a sequence; nothing where the value is None."""
+    name, i = key
+    if value is not None:
+        bound[name] = value if i is None else [value if j == i else v for j, v in enumerate(bound[name])]
 
 
 _KINDS: dict[Any, str] = {
@@ -221,6 +275,9 @@ class Call(Function):
 
     def vjp(self, g: Any) -> Iterable[Any]:
         return self._apply(g, self.saved)
+
+    def jvp(self, tangents: list[Any], bound: dict[str, Any], recorded: bool) -> Any:
+        return self.rule.linear_jvp(self.wrt, self.edges or (), tangents, bound, recorded) if self.rule.linear else None
 
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
         saved = dict(self.saved)
@@ -252,6 +309,7 @@ def define_rule(
     *,
     ignores: Iterable[str] = (),
     signature: Callable[..., Any] | None = None,
+    linear: Linear = None,
     **derivatives: Callable[..., Any],
 ) -> None:
     """Say how ``function`` is differentiated in each of its arguments.
@@ -265,6 +323,8 @@ def define_rule(
         function: a function that NumPy dispatches, or one made by ``primitive``.
         ignores: arguments that the gradient doesn't depend on. Any other that no derivative reads is an error.
         signature: a stand-in with the same parameters, for functions whose signature Python cannot tell.
+        linear: ``"jointly"`` if it is linear in all these arguments together, ``"separately"`` if in each by itself (such
+            as a product): forward mode then calls it on tangents. Without it, forward mode transposes the derivatives.
 
     >>> import numpy as np, chainrule as cr
     >>> @cr.primitive
@@ -276,7 +336,7 @@ def define_rule(
     >>> x.grad
     array([3., 3.])
     """
-    RULES[function] = Rule(function, derivatives, ignores, signature)
+    RULES[function] = Rule(function, derivatives, ignores, signature, linear)
     RECORDERS.pop(function, None)
 
 

@@ -140,7 +140,10 @@ class Function:
     def vjp(self, g: Any) -> Iterable[Any]:
         """The gradient for each edge, on arrays."""
         gys = materialise(self, g)
-        return self._checked_gradients([_plain(gx) for gx in _as_tuple(self.backward(*gys))])
+        gxs = _as_tuple(self.backward(*gys))
+        if not any(isinstance(gy, Variable) for gy in gys):  # as they are in forward mode, where this is transposed
+            gxs = tuple(_plain(gx) for gx in gxs)
+        return self._checked_gradients(list(gxs))
 
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
         """The same on Variables, so that it is recorded itself."""
@@ -164,6 +167,10 @@ class Function:
                 f"does not work on Variables. Write it in NumPy's functions. ({error})"
             ) from error
 
+    def jvp(self, tangents: list[Any], bound: dict[str, Any], recorded: bool) -> Any:
+        """The result's tangent from those of the edges (None where zero), or None: the transpose of ``vjp`` tells it."""
+        return None
+
     def _checked_gradients(self, gxs: list[Any]) -> list[Any]:
         edges = self.edges or ()
         if len(gxs) != len(edges):
@@ -185,11 +192,15 @@ class Output:
 
 
 def connect(
-    call: Function, edges: tuple[Edge | None, ...], arrays: tuple[Array, ...], reads: Iterable[Edge | None]
+    call: Function,
+    edges: tuple[Edge | None, ...],
+    arrays: tuple[Array, ...],
+    reads: Iterable[Edge | None],
+    bound: dict[str, Any] | None = None,
 ) -> tuple[Variable, ...]:
     """Record ``call``: set its place in the record, and make the Variables of its output arrays.
 
-    ``reads`` are the edges of those inputs whose data the call's backward needs.
+    ``reads`` are the edges of those inputs whose data the call's backward needs; ``bound`` its arguments by name.
     """
     call.edges = edges
     call.generation = 1 + max(e.generation for e in edges if e is not None)
@@ -208,6 +219,8 @@ def connect(
     if config.debug.get():
         call.line = user_line()
         check_finite(call, arrays, "forward")
+    if config.forward.get() is not None:
+        config.forward.get().push(call, made, bound)
     return made
 
 

@@ -8,6 +8,7 @@ that are sequences of arrays, and calls that the generated code has no place for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import reduce
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
@@ -42,13 +43,28 @@ class RecordedCall(Function):
         return self.rule.name
 
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
-        edges = {"ans": self, **dict(zip(self.wrt, self.edges or (), strict=True))}
         twin = object.__new__(type(self))
-        twin.saved = tuple(
+        twin.saved = self._saved_variables()
+        return twin.vjp(g)
+
+    def jvp(self, tangents: list[Any], bound: dict[str, Any], recorded: bool) -> Any:
+        rule = self.rule
+        if rule.linear:
+            return rule.linear_jvp([(name, None) for name in self.wrt], self.edges or (), tangents, bound, recorded)
+        if not isinstance(rule.function, np.ufunc) or self.dtype.kind == "c":
+            return None
+        # the Jacobian of an element-wise function is diagonal, so it is its own transpose
+        saved = dict(zip(self.reads, self._saved_variables() if recorded else self.saved, strict=True))
+        derivatives = ((rule.derivatives[name], t) for name, t in zip(self.wrt, tangents, strict=True) if t is not None)
+        return reduce(np.add, (d.fn(t, *[saved[n] for n in d.names]) for d, t in derivatives))
+
+    def _saved_variables(self) -> tuple[Any, ...]:
+        """What was saved, as Variables where gradients flow to it."""
+        edges = {"ans": self, **dict(zip(self.wrt, self.edges or (), strict=True))}
+        return tuple(
             variable_at(value, edges[name]) if name in edges else value
             for name, value in zip(self.reads, self.saved, strict=True)
         )
-        return twin.vjp(g)
 
 
 def generate(rule: Rule) -> Callable[..., Any]:
@@ -66,6 +82,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_note": _note,
         "_plain": _PLAIN,
         "_recording": config.enable_backprop.get,
+        "_forward": config.forward.get,
         "_ref": ref,
         "_rule": rule,
         "_shape": np.shape,
@@ -123,7 +140,7 @@ _RECORDER = """
 def record({parameters}):{prepare}
     ans = _function({arguments})
     if ans.__class__ is not _ndarray:
-        if ans.__class__ is tuple or ans.__class__ is list:
+        if isinstance(ans, (tuple, list)):
             return _rule.record(ans, {{{bound}}}, {{{edges}}})
         ans = _as_array(ans)
     _made = _new(_Variable)
@@ -140,6 +157,8 @@ def record({parameters}):{prepare}
     _made._edge = _call
     if _debugging():
         _note(_call, ans)
+    if _forward() is not None:
+        _forward().push(_call, (_made,), {{{bound}}})
     return _made
 """
 

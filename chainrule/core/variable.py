@@ -291,7 +291,7 @@ class Leaf:
     Variable is assigned to (``x[0] = f(x)``) and becomes the result of a call itself.
     """
 
-    __slots__ = ("dtype", "shape", "variable", "version")
+    __slots__ = ("__weakref__", "dtype", "shape", "variable", "version")
     function = None
     generation = -1
 

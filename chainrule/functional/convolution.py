@@ -111,12 +111,14 @@ define_rule(
 )
 define_rule(
     _conv2d_input,
+    linear="separately",
     ignores=("size",),
     g=lambda gg, weight, window, groups: _conv2d(gg, weight, None, window, groups),
     weight=lambda gg, g, window, groups: _conv2d_weight(gg, g, window, groups),
 )
 define_rule(
     _conv2d_weight,
+    linear="separately",
     x=lambda gg, g, x_shape, window, groups: _conv2d_input(g, gg, x_shape[2:], window, groups),
     g=lambda gg, x, window, groups: _conv2d(x, gg, None, window, groups),
 )
