@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from weakref import ref
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..core import config
 from ..core.dispatch import NO_GRADIENT, RECORDERS, UFUNC_METHODS, unwrap
-from ..core.variable import Leaf, Parameter, Variable
+from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
 from .indexing import get_item, set_item
 from .shapes import astype
 
@@ -192,6 +193,37 @@ Variable.T = property(lambda self: np.transpose(self))  # type: ignore[attr-defi
 Variable.mT = property(lambda self: np.matrix_transpose(self))  # type: ignore[attr-defined]
 Variable.real = property(lambda self: np.real(self))  # type: ignore[attr-defined]
 Variable.imag = property(lambda self: np.imag(self))  # type: ignore[attr-defined]
+
+# ---- the array API standard -----------------------------------------------------------------------------
+
+
+def _array_namespace(self: Variable, *, api_version: str | None = None) -> ModuleType:
+    """The functions of the array API standard, on Variables."""
+    from .. import array_api  # stands above this file
+
+    np.empty(0).__array_namespace__(api_version=api_version)  # type: ignore[arg-type]  # raises if it does not know it
+    return array_api
+
+
+def _to_device(self: Variable, device: Any, /, *, stream: Any = None) -> Variable:
+    if device == self.device:
+        return self
+    if self.requires_grad:
+        raise TypeError(f"a move to the device {device!r} is not recorded; make a Variable of v.data.to_device(...)")
+    return Variable(self._data.to_device(device, stream=stream), requires_grad=False)
+
+
+def _dlpack(self: Variable, **options: Any) -> Any:
+    if self.requires_grad and config.enable_backprop.get():
+        raise _would_lose_gradient()
+    return self._data.__dlpack__(**options)
+
+
+Variable.__array_namespace__ = _array_namespace  # type: ignore[attr-defined]
+Variable.__dlpack__ = _dlpack  # type: ignore[attr-defined]
+Variable.__dlpack_device__ = lambda self: self._data.__dlpack_device__()  # type: ignore[attr-defined]
+Variable.to_device = _to_device  # type: ignore[attr-defined]
+Variable.device = property(lambda self: getattr(self._data, "device", "cpu"))  # type: ignore[attr-defined]
 
 # ---- methods of ufuncs ----------------------------------------------------------------------------------
 
