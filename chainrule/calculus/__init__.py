@@ -1,7 +1,20 @@
 """Derivative rules, one table for each family of NumPy's functions."""
 
-from . import constants, elementwise, indexing, linear_algebra, reductions, selection, shapes
+# ruff: noqa: F401  (imported for the rules that they add to the table)
 
-from . import methods  # isort: skip  (what the operators and methods call must have been defined)
+from . import (
+    assignment,
+    constants,
+    construction,
+    elementwise,
+    indexing,
+    linear_algebra,
+    polynomials,
+    reductions,
+    samples,
+    selection,
+    shapes,
+    statistics,
+)
 
-__all__ = ["constants", "elementwise", "indexing", "linear_algebra", "methods", "reductions", "selection", "shapes"]
+from . import methods, ufunc_methods  # isort: skip  (what the operators and methods call must have been defined)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, define_rule, elementwise, primitive
+from ..core.dispatch import composite, define_rule, elementwise, primitive, unwrap
 
 _LN2 = float(np.log(2.0))
 _LN10 = float(np.log(10.0))
@@ -61,14 +62,14 @@ elementwise(np.log10, lambda g, x: g / x / _LN10)
 elementwise(np.log1p, lambda g, x: g / (1 + x))
 
 
-def _share(g: Any, ans: Any, x: Any, exp: Any) -> Any:
+def share(g: Any, ans: Any, x: Any, exp: Any) -> Any:
     """G times the share exp(x - ans) that x has in the sum whose logarithm is ans, without inf - inf."""
     same, zero = np.isinf(x) & (x == ans), np.zeros((), ans.dtype)
     return g * exp(np.where(same, zero, x) - np.where(same, zero, ans))
 
 
-elementwise(np.logaddexp, lambda g, ans, x: _share(g, ans, x, np.exp), lambda g, ans, y: _share(g, ans, y, np.exp))
-elementwise(np.logaddexp2, lambda g, ans, x: _share(g, ans, x, np.exp2), lambda g, ans, y: _share(g, ans, y, np.exp2))
+elementwise(np.logaddexp, lambda g, ans, x: share(g, ans, x, np.exp), lambda g, ans, y: share(g, ans, y, np.exp))
+elementwise(np.logaddexp2, lambda g, ans, x: share(g, ans, x, np.exp2), lambda g, ans, y: share(g, ans, y, np.exp2))
 
 # ---- trigonometry ---------------------------------------------------------------------------------------
 
@@ -142,3 +143,123 @@ def _ldexp(x: Any, exponent: Any) -> Any:
 
 define_rule(_ldexp, x=lambda g, exponent: _ldexp(g, exponent))
 composite(np.ldexp)(_ldexp)
+
+
+# ---- parts of a number ----------------------------------------------------------------------------------
+
+
+@primitive
+def _fraction(x: Any) -> Any:
+    return np.modf(x)[0]
+
+
+define_rule(_fraction, x=lambda g: g)
+
+
+@composite(np.modf)
+def _modf(x: Any) -> tuple[Any, Any]:
+    return _fraction(x), np.trunc(x)
+
+
+@composite(np.frexp)
+def _frexp(x: Any) -> tuple[Any, Any]:
+    exponent = np.frexp(unwrap(x))[1]
+    return _ldexp(x, -exponent), exponent
+
+
+@composite(np.angle)
+def _angle(z: Any, deg: bool = False) -> Any:
+    angle = np.arctan2(np.imag(z), np.real(z)) if np.iscomplexobj(z) else np.arctan2(0.0, z)
+    return angle * (180 / np.pi) if deg else angle
+
+
+@composite(np.real_if_close)
+def _real_if_close(a: Any, tol: Any = 100) -> Any:
+    return np.real(a) if np.iscomplexobj(a) and np.isrealobj(np.real_if_close(unwrap(a), tol)) else a
+
+
+@primitive
+def _finite(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def _where_finite(g: Any, x: Any) -> Any:
+    """The gradient where ``x`` has not been replaced; of a complex x, for each part by itself."""
+    if x.dtype.kind != "c":
+        return _zero_where(~np.isfinite(x), g)
+    return _where_finite(np.real(g), np.real(x)) + 1j * _where_finite(np.imag(g), np.imag(x))
+
+
+define_rule(_finite, x=_where_finite, ignores=("nan", "posinf", "neginf"))
+
+
+@composite(np.nan_to_num)
+def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    made = _finite(x, nan, posinf, neginf)
+    if copy:
+        return made
+    x[...] = made
+    return x
+
+
+# ---- special functions ----------------------------------------------------------------------------------
+
+
+@primitive
+def _sinc(x: Any, order: int) -> Any:
+    """The derivative of that order of sin(u) / u, u = πx: its Taylor series near 0, else u f⁽ⁿ⁾ + n f⁽ⁿ⁻¹⁾ = sin⁽ⁿ⁾(u)."""
+    u = np.pi * x
+    is_near = np.abs(u) < order + 1
+    near, far = np.where(is_near, u, 0), np.where(is_near, 1, u)
+    series, power = 0 * near, near ** (order % 2)
+    for j in range(order % 2, 40 + 4 * order, 2):
+        series = series + (-1) ** ((order + j) // 2) / (order + j + 1) * power
+        power = power * near * near / ((j + 1) * (j + 2))
+    value = np.sin(far) / far
+    for n in range(1, order + 1):
+        value = (np.sin(far + n * (np.pi / 2)) - n * value) / far
+    return np.pi**order * np.where(is_near, series, value)
+
+
+define_rule(_sinc, x=lambda g, x, order: g * _sinc(x, order + 1))
+define_rule(np.sinc, x=lambda g, x: g * _sinc(x, 1))
+
+
+@primitive
+def _bessel(x: Any, order: int) -> Any:
+    """The modified Bessel function I_n(x): I_0 times the ratios I_k / I_(k-1) = x / (2k + x I_(k+1) / I_k)."""
+    value, ratio = np.i0(x), 0 * x
+    steps = 20 + 12 * sqrt(min(1000.0, np.max(np.abs(x), initial=0.0)))  # beyond 713 I_0 is infinite
+    for k in range(order + int(steps), 0, -1):
+        ratio = x / (2 * k + x * ratio)
+        if k <= order:
+            value = value * ratio
+    return value
+
+
+define_rule(_bessel, x=lambda g, x, order: g * (_bessel(x, abs(order - 1)) + _bessel(x, order + 1)) / 2)
+define_rule(np.i0, x=lambda g, x: g * _bessel(x, 1))
+
+# ---- functions that leave the real line: np.emath --------------------------------------------------------
+
+
+def _leaving_the_reals(name: str) -> None:
+    @composite(getattr(np.emath, name))
+    def function(x: Any) -> Any:
+        made = getattr(np.emath, name)(unwrap(x))
+        return getattr(np, name)(np.astype(x, made.dtype) if np.iscomplexobj(made) else x)
+
+
+for _name in ("sqrt", "log", "log2", "log10", "arcsin", "arccos", "arctanh"):
+    _leaving_the_reals(_name)
+
+
+@composite(np.emath.logn)
+def _logn(n: Any, x: Any) -> Any:
+    return np.emath.log(x) / np.emath.log(n)
+
+
+@composite(np.emath.power)
+def _complex_power(x: Any, p: Any) -> Any:
+    made = np.emath.power(unwrap(x), unwrap(p))
+    return np.power(np.multiply(x, np.ones((), made.dtype)) if np.iscomplexobj(made) else x, p)

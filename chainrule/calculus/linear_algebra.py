@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.arrays import as_array
 from ..core.dispatch import composite, define_rule, primitive
+from .constants import named
 
 
 def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:

@@ -10,7 +10,7 @@ from weakref import ref
 import numpy as np
 
 from ..core import config
-from ..core.dispatch import NO_GRADIENT, RECORDERS, UFUNC_METHODS, unwrap
+from ..core.dispatch import NO_GRADIENT, RECORDERS, unwrap
 from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
 from .indexing import get_item, set_item
 from .shapes import astype
@@ -224,14 +224,3 @@ Variable.__dlpack__ = _dlpack  # type: ignore[attr-defined]
 Variable.__dlpack_device__ = lambda self: self._data.__dlpack_device__()  # type: ignore[attr-defined]
 Variable.to_device = _to_device  # type: ignore[attr-defined]
 Variable.device = property(lambda self: getattr(self._data, "device", "cpu"))  # type: ignore[attr-defined]
-
-# ---- methods of ufuncs ----------------------------------------------------------------------------------
-
-for _ufunc, _reduction in ((np.add, np.sum), (np.multiply, np.prod), (np.maximum, np.max), (np.minimum, np.min)):
-    UFUNC_METHODS[_ufunc, "reduce"] = lambda array, axis=0, _reduction=_reduction, **options: _reduction(
-        array, axis=axis, **options
-    )
-for _ufunc, _accumulation in ((np.add, np.cumsum), (np.multiply, np.cumprod)):
-    UFUNC_METHODS[_ufunc, "accumulate"] = lambda array, axis=0, _accumulation=_accumulation, **options: _accumulation(
-        array, axis=axis, **options
-    )

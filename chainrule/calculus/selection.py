@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, define_rule
+from ..core.arrays import as_array
+from ..core.dispatch import composite, define_rule, unwrap
+from .indexing import set_item
 
 
 def _where(chosen: bool) -> Any:
@@ -18,7 +21,7 @@ def _where(chosen: bool) -> Any:
 
 
 define_rule(np.where, condition=lambda g: None, x=_where(True), y=_where(False),
-            signature=lambda condition, x, y: None)  # fmt: skip
+            signature=lambda condition, x, y, /: None)  # fmt: skip
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]
 
@@ -40,3 +43,58 @@ def _bounded(a: Any, bound: Any, extremum: Any, beyond: Any) -> Any:
         return extremum(a, bound)
     bound = np.asarray(bound, a.dtype) if isinstance(bound, (int, float)) else bound
     return np.where(beyond(a, bound), bound, a)
+
+
+@composite(np.select)
+def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError(f"np.select: {len(condlist)} conditions for {len(choicelist)} choices")
+    made = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        condition = as_array(unwrap(condition))
+        if condition.dtype != np.bool_:
+            raise TypeError(f"np.select: conditions must be arrays of booleans, not of {condition.dtype}")
+        made = np.where(condition, choice, made)
+    return made
+
+
+@composite(np.choose)
+def _choose(a: Any, choices: Sequence[Any], *, mode: str = "raise") -> Any:
+    a, n = as_array(unwrap(a)), len(choices)
+    if mode == "raise" and np.any((a < 0) | (a >= n)):
+        raise ValueError(f"np.choose: the array has an index outside the {n} choices; see the argument mode")
+    a = a % n if mode == "wrap" else np.clip(a, 0, n - 1)
+    made = np.broadcast_to(choices[0], np.broadcast_shapes(a.shape, *(np.shape(c) for c in choices)))
+    for k in range(1, n):
+        made = np.where(a == k, choices[k], made)
+    return made
+
+
+@composite(np.compress)
+def _compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    return np.take(as_array(a), np.flatnonzero(condition), axis=axis)
+
+
+@composite(np.extract)
+def _extract(condition: Any, arr: Any) -> Any:
+    return np.take(as_array(arr), np.flatnonzero(condition))
+
+
+@composite(np.piecewise)
+def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+    """Each function is called with the elements of its own condition alone."""
+    condlist = unwrap(condlist)
+    if np.ndim(condlist) == 0 or (np.ndim(condlist[0]) == 0 and x.ndim != 0):
+        condlist = [condlist]
+    pieces = list(np.asarray(condlist, dtype=bool))
+    if len(pieces) == len(funclist) - 1:
+        pieces.append(~np.any(pieces, axis=0))
+    if len(pieces) != len(funclist):
+        raise ValueError(f"np.piecewise: {len(pieces)} conditions for {len(funclist)} functions")
+    made: Any = np.zeros_like(x)
+    for piece, function in zip(pieces, funclist, strict=True):
+        if not isinstance(function, Callable):  # type: ignore[arg-type]
+            made = set_item(made, piece, function)
+        elif piece.any():
+            made = set_item(made, piece, function(x[piece], *args, **kw))
+    return made

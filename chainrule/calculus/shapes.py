@@ -86,9 +86,7 @@ def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     first, last = (places.min(axis=0), places.max(axis=0)) if len(places) else ([0] * filt.ndim, [-1] * filt.ndim)
     kept = [slice(None)] * filt.ndim
     for a in axes:
-        kept[a] = slice(
-            int(first[a]) if "f" in trim.lower() else None, int(last[a]) + 1 if "b" in trim.lower() else None
-        )
+        kept[a] = slice(first[a] if "f" in trim.lower() else None, last[a] + 1 if "b" in trim.lower() else None)
     return filt[tuple(kept)]
 
 
@@ -169,7 +167,7 @@ def _joined(g: Any, i: int, arrays_shape: Sequence[tuple[int, ...]], axis: int |
 
 
 define_rule(np.concatenate, linear="jointly", arrays=_joined, ignores=("dtype", "casting"),
-            signature=lambda arrays, axis=0, out=None, *, dtype=None, casting="same_kind": None)  # fmt: skip
+            signature=lambda arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind": None)  # fmt: skip
 define_rule(
     np.stack,
     linear="jointly",
