@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import as_array
+from ..core.arrays import as_array, copy, in_memory, zeros
 from ..core.dispatch import composite, define_rule, primitive, unwrap
 
 
@@ -19,13 +19,16 @@ def get_item(x: Any, index: Any) -> Any:
 @primitive
 def put_item(v: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of ``shape`` with ``v`` added at ``index``, as often as each element occurs: the transpose of ``get_item``."""
-    out = np.zeros(shape, v.dtype)
     if not _is_advanced(index):
+        out = zeros(shape, like=v)
         out[index] = v
-    elif v.dtype.kind == "f" and v.size > 16:
+        return out
+    v = in_memory(v)
+    out = zeros(shape, like=v)
+    if v.dtype.kind == "f" and v.size > 16:
         # adding at repeated places is fastest as a weighted count of flat positions
         flat = np.arange(out.size).reshape(shape)[index].reshape(-1)
-        values = np.broadcast_to(v, flat.shape) if v.shape == () else np.reshape(v, -1)
+        values = np.broadcast_to(v, flat.shape) if v.shape == () else np.reshape(v, (-1,))
         out = np.bincount(flat, weights=values, minlength=out.size).astype(v.dtype).reshape(shape)
     else:
         np.add.at(out, index, v)
@@ -35,7 +38,7 @@ def put_item(v: Any, index: Any, shape: tuple[int, ...]) -> Any:
 @primitive
 def set_item(x: Any, index: Any, value: Any) -> Any:
     """A copy of ``x`` with ``value`` at ``index``."""
-    out = np.copy(x)
+    out = copy(x)
     out[index] = value
     return out
 
@@ -79,7 +82,7 @@ def _at_axis(index: Any, axis: int, ndim: int) -> tuple[Any, ...]:
 @composite(np.take)
 def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     if axis is None:
-        a, axis = np.reshape(a, -1), 0
+        a, axis = np.reshape(a, (-1,)), 0
     length, indices = a.shape[axis], np.asarray(indices)
     if mode != "raise":
         indices = indices % length if mode == "wrap" else np.clip(indices, 0, length - 1)
@@ -99,14 +102,14 @@ def places_along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[
 @composite(np.take_along_axis)
 def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
-        arr, axis = np.reshape(arr, -1), 0
+        arr, axis = np.reshape(arr, (-1,)), 0
     return arr[places_along_axis(arr.shape, indices, axis)]
 
 
 @composite(np.repeat)
 def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if axis is None:
-        a, axis = np.reshape(a, -1), 0
+        a, axis = np.reshape(a, (-1,)), 0
     return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
 
 
@@ -131,7 +134,7 @@ def _diag(v: Any, k: int = 0) -> Any:
 
 @composite(np.diagflat)
 def _diagflat(v: Any, k: int = 0) -> Any:
-    return np.diag(np.reshape(v, -1), k)
+    return np.diag(np.reshape(v, (-1,)), k)
 
 
 @composite(np.sort)
@@ -139,7 +142,7 @@ def _sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *,
     if order is not None:
         raise TypeError("np.sort(order=...) is for structured arrays, which a Variable cannot hold")
     if axis is None:
-        a, axis = np.reshape(a, -1), -1
+        a, axis = np.reshape(a, (-1,)), -1
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind=kind, stable=stable), axis=axis)
 
 
@@ -148,7 +151,7 @@ def _partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect
     if order is not None:
         raise TypeError("np.partition(order=...) is for structured arrays, which a Variable cannot hold")
     if axis is None:
-        a, axis = np.reshape(a, -1), -1
+        a, axis = np.reshape(a, (-1,)), -1
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis, kind=kind), axis=axis)
 
 
@@ -160,7 +163,7 @@ def _sort_complex(a: Any) -> Any:
 @composite(np.delete)
 def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     if axis is None:
-        arr, axis = np.reshape(arr, -1), 0
+        arr, axis = np.reshape(arr, (-1,)), 0
     return np.take(arr, np.delete(np.arange(arr.shape[axis]), unwrap(obj)), axis=axis)
 
 
@@ -169,7 +172,7 @@ def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """Join the values to the array, and bring both into their order."""
     arr, values = as_array(arr), as_array(values)
     if axis is None:
-        arr, axis = np.reshape(arr, -1), 0
+        arr, axis = np.reshape(arr, (-1,)), 0
     axis, count = axis % arr.ndim, arr.shape[axis]
     if isinstance(obj, slice):
         obj = np.arange(*obj.indices(count))

@@ -58,7 +58,7 @@ def _outer(a: Any, b: Any) -> Any:
 
 @composite(np.vdot)
 def _vdot(a: Any, b: Any) -> Any:
-    return np.sum(np.conjugate(np.reshape(a, -1)) * np.reshape(b, -1))
+    return np.sum(np.conjugate(np.reshape(a, (-1,))) * np.reshape(b, (-1,)))
 
 
 @composite(np.tensordot)

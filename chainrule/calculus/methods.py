@@ -10,6 +10,7 @@ from weakref import ref
 import numpy as np
 
 from ..core import config
+from ..core.arrays import copy
 from ..core.dispatch import NO_GRADIENT, RECORDERS, unwrap
 from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
 from .indexing import get_item, set_item
@@ -93,7 +94,7 @@ def _overwrite(x: Variable, compute: Callable[[], Any], write: Callable[[Any], A
         if x._edge.__class__ is Leaf:
             x._edge.changed(x)
     else:
-        data = np.copy(x._data)
+        data = copy(x._data)
         write(data)
         x._data = data
 
@@ -115,7 +116,7 @@ def _setitem(x: Variable, index: Any, value: Any) -> None:
 
     def compute() -> Any:
         if not (x.requires_grad or isinstance(value, Variable)):
-            made = np.copy(x._data)
+            made = copy(x._data)
             made[index] = value
             return Variable(made, requires_grad=False)
         return set_item(x, index, value)

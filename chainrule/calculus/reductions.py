@@ -151,7 +151,7 @@ define_rule(np.prod, a=_prod, ignores=("dtype", "initial"))
 
 def _along(a_shape: tuple[int, ...], g: Any, axis: Axis) -> tuple[Any, int]:
     """The gradient of a result that was flattened if no axis was given, and the axis."""
-    return (g, axis) if axis is not None else (np.reshape(g, -1), 0)
+    return (g, axis) if axis is not None else (np.reshape(g, (-1,)), 0)
 
 
 def _cumsum(g: Any, a_shape: Any, axis: Axis) -> Any:

@@ -17,14 +17,16 @@ from .indexing import put_item
 
 
 def _reshape(g: Any, a_shape: tuple[int, ...], order: Any) -> Any:
-    return np.reshape(g, a_shape, order=order)
+    return np.reshape(g, a_shape) if order == "C" else np.reshape(g, a_shape, order=order)
 
 
 define_rule(np.reshape, linear="jointly", a=_reshape, ignores=("shape", "newshape", "copy"))
 define_rule(np.ravel, linear="jointly", a=_reshape)
 define_rule(np.squeeze, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
 define_rule(np.expand_dims, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
-define_rule(np.transpose, linear="jointly", a=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(axes)))
+define_rule(
+    np.transpose, linear="jointly", a=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(axes).tolist())
+)
 define_rule(np.matrix_transpose, linear="jointly", x=lambda g: np.matrix_transpose(g))
 define_rule(np.swapaxes, linear="jointly", a=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
 define_rule(np.moveaxis, linear="jointly", a=lambda g, source, destination: np.moveaxis(g, destination, source))
@@ -74,7 +76,7 @@ def _resize(a: Any, new_shape: Any) -> Any:
     size = prod(new_shape) if isinstance(new_shape, (tuple, list)) else new_shape
     if size and not a.size:
         return np.zeros(new_shape, a.dtype)
-    return np.reshape(np.reshape(a, -1)[np.arange(size) % max(a.size, 1)], new_shape)
+    return np.reshape(np.reshape(a, (-1,))[np.arange(size) % max(a.size, 1)], new_shape)
 
 
 @composite(np.trim_zeros)
@@ -101,7 +103,7 @@ _windows = np.lib.stride_tricks.sliding_window_view
 def _windows_back(g: Any, x_shape: tuple[int, ...], window_shape: Any, axis: Any) -> Any:
     """The sum over all windows that an element was in."""
     places = _windows(np.arange(prod(x_shape)).reshape(x_shape), window_shape, axis)
-    return np.reshape(put_item(np.reshape(g, -1), np.reshape(places, -1), (prod(x_shape),)), x_shape)
+    return np.reshape(put_item(np.reshape(g, (-1,)), np.reshape(places, (-1,)), (prod(x_shape),)), x_shape)
 
 
 define_rule(_windows, x=_windows_back, ignores=("subok", "writeable"))

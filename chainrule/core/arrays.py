@@ -28,6 +28,21 @@ def as_array(x: Any) -> Array:
     return np.array(x) if isinstance(x, np.generic) or not is_array(x) else x
 
 
+def copy(x: Array) -> Array:
+    """A copy of ``x``, in its memory order, and an array also where ``x`` is a NumPy scalar."""
+    return np.copy(x) if isinstance(x, (ndarray, np.generic)) else x.copy()
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros of the dtype of ``like``, and of its library."""
+    return np.zeros(shape, like.dtype, like=like if is_array(like) else None)
+
+
+def in_memory(x: Array) -> Array:
+    """``x``, computed first where it is lazy, for what only an array in memory can do (Dask)."""
+    return np.asarray(x) if hasattr(x, "__dask_graph__") else x
+
+
 def is_numeric(x: Array) -> bool:
     """Whether the array's dtype can carry a derivative, or stand beside one that can (integers, booleans)."""
     return x.dtype.kind not in _UNDIFFERENTIABLE_KINDS

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import config
-from .arrays import as_array, fit, gradient_dtype, ndarray
+from .arrays import as_array, copy, fit, gradient_dtype, ndarray
 from .function import Edge, Function, Output, check_finite, output_edges
 from .variable import Leaf, Variable
 
@@ -136,7 +136,7 @@ def walk(
                 f.edges = f.saved = f.watched = None
     finally:
         config.enable_backprop.reset(token)
-    return {leaf: g if create_graph or leaf in own else np.copy(g) for leaf, g in table.items()}
+    return {leaf: g if create_graph or leaf in own else copy(g) for leaf, g in table.items()}
 
 
 def _seed(y: Variable, create_graph: bool) -> Any:
@@ -152,7 +152,7 @@ def _retain(f: Function, g: Any) -> None:
     for port, gy in zip(output_edges(f), g if isinstance(g, list) else [g], strict=True):
         y = None if port is None or gy is None else port.variable()
         if y is not None and y._edge is port:
-            y._grad = gy if isinstance(gy, Variable) else np.copy(gy)
+            y._grad = gy if isinstance(gy, Variable) else copy(gy)
 
 
 def _changed(f: Function, leaf: Leaf) -> RuntimeError:

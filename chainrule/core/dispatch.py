@@ -145,10 +145,11 @@ class Rule:
             elif isinstance(value, (list, tuple)):
                 edges |= {(name, i): v._edge for i, v in enumerate(value) if isinstance(v, Variable)}
                 bound[name] = [unwrap(v) for v in value]
+        named = {n: bound[n] for n in kwargs if n not in self.defaults or bound[n] is not self.defaults[n]}
         if "variadic" in self.kinds:
-            ans = self.forward(*bound[parameters[0]], **{n: bound[n] for n in kwargs})
+            ans = self.forward(*bound[parameters[0]], **named)
         else:
-            ans = self.forward(*[bound[n] for n in parameters[: len(args)]], **{n: bound[n] for n in kwargs})
+            ans = self.forward(*[bound[n] for n in parameters[: len(args)]], **named)
         return self.record(ans, bound, edges)
 
     def record(self, ans: Any, bound: dict[str, Any], edges: dict[tuple[str, int | None], Edge | None]) -> Any:

@@ -77,6 +77,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_constant": _constant,
         "_debugging": config.debug.get,
         "_function": rule.forward,
+        "_given": _given,
         "_ndarray": ndarray,
         "_new": object.__new__,
         "_note": _note,
@@ -115,7 +116,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
     source = _RECORDER.format(
         parameters=_parameters(rule, "{x}=default_{x}"),
         prepare="".join(prepare),
-        arguments=_arguments(rule),
+        compute=_computation(rule, inputs),
         branches="\n    el".join(branches),
         bound=", ".join(f"{name!r}: {name}" for name in rule.parameters),
         edges=", ".join(f"({x!r}, None): {x}_edge" for x in inputs),
@@ -138,7 +139,7 @@ def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
 
 _RECORDER = """
 def record({parameters}):{prepare}
-    ans = _function({arguments})
+    ans = {compute}
     if ans.__class__ is not _ndarray:
         if isinstance(ans, (tuple, list)):
             return _rule.record(ans, {{{bound}}}, {{{edges}}})
@@ -206,11 +207,23 @@ def _parameters(rule: Rule, with_default: str) -> str:
     return ", ".join(parts)
 
 
-def _arguments(rule: Rule) -> str:
-    """The function's arguments, as they stand in a call."""
-    return ", ".join(
+def _computation(rule: Rule, inputs: Iterable[str]) -> str:
+    """The expression that calls the function."""
+    arguments = ", ".join(
         f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
     )
+    if not rule.defaults:
+        return f"_function({arguments})"
+    native = " and ".join(f"{x}.__class__ is _ndarray" for x in inputs)
+    bound = ", ".join(f"{name!r}: {name}" for name in rule.parameters)
+    return f"_function({arguments}) if {native} else _given(_rule, {{{bound}}})"
+
+
+def _given(rule: Rule, arguments: dict[str, Any]) -> Any:
+    """Call the function with those arguments alone that are not its defaults: another library's may know no more."""
+    required = [value for name, value in arguments.items() if name not in rule.defaults]
+    given = {n: value for n, value in arguments.items() if n in rule.defaults and value is not rule.defaults[n]}
+    return rule.forward(*required, **given)
 
 
 def _generation(wrt: tuple[str, ...]) -> str:
