@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from . import array_api, data, functional, io, nn, optim, random, viz
     from .io import load, save
     from .random import manual_seed
+    from .transforms import (
+        custom_vjp,
+        elementwise_grad,
+        grad,
+        hessian,
+        hvp,
+        jacobian,
+        jvp,
+        linearize,
+        make_ggnvp,
+        stop_gradient,
+        value_and_grad,
+        vjp,
+    )
 
 __version__ = "0.1.0"
 
@@ -36,14 +50,23 @@ __all__ = [
     "as_variable",
     "check_grads",
     "composite",
+    "custom_vjp",
     "data",
     "define_rule",
+    "elementwise_grad",
     "enable_grad",
     "exp",
     "functional",
+    "grad",
+    "hessian",
+    "hvp",
     "identical",
     "io",
+    "jacobian",
+    "jvp",
+    "linearize",
     "load",
+    "make_ggnvp",
     "manual_seed",
     "nn",
     "no_grad",
@@ -52,8 +75,11 @@ __all__ = [
     "random",
     "save",
     "square",
+    "stop_gradient",
     "using_config",
+    "value_and_grad",
     "viz",
+    "vjp",
 ]
 
 # The tape's first functions, on Variables, arrays and numbers; np.add and so on do the same on Variables.
@@ -64,7 +90,18 @@ identical = _RECORDERS[_np.positive]
 
 #: Imported when they are first used, so that who needs only derivatives waits for nothing else.
 _ROOMS = {"array_api", "data", "functional", "io", "nn", "optim", "random", "viz"}
-_ELSEWHERE = {"load": "io", "save": "io", "manual_seed": "random"}
+_ELSEWHERE = {
+    "load": "io",
+    "save": "io",
+    "manual_seed": "random",
+    **dict.fromkeys(
+        (
+            "custom_vjp", "elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "make_ggnvp",
+            "stop_gradient", "value_and_grad", "vjp",
+        ),
+        "transforms",
+    ),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

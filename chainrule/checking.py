@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .core import config
 from .core.arrays import Array, as_array
 from .core.backward import walk
+from .core.forward import Forward
 from .core.variable import Variable, as_variable
 
 #: For each precision, the relative step of the central difference and the tolerance that it allows.
@@ -25,8 +27,9 @@ def check_grads(
 ) -> None:
     """Check the gradient of ``f`` at ``args`` against central differences, and that gradient's own up to ``order``.
 
-    With a random ``v`` of the result's shape it compares, for each element x of each floating-point argument,
-    ``d(v · f)/dx`` with ``(v · f(x + h) - v · f(x - h)) / 2h``. For a complex x = a + ib it is d/da - i d/db.
+    Forward mode is checked to agree with reverse mode. With a random ``v`` of the result's shape, ``d(v · f)/dx`` is compared
+    with ``(v · f(x + h) - v · f(x - h)) / 2h`` for each element x of each floating-point argument. For a complex
+    x = a + ib it is d/da - i d/db.
 
     Args:
         f: takes arrays or Variables and returns an array or Variable, or a tuple or list of them.
@@ -47,6 +50,7 @@ def check_grads(
         raise ValueError("check_grads: no argument is a floating-point array")
     itemsize = min(args[k].dtype.itemsize // (2 if args[k].dtype.kind == "c" else 1) for k in varied)
     step, tolerance = _PRECISION[itemsize]
+    name = getattr(f, "__name__", f)
     rng = np.random.default_rng(seed)
 
     def of_varied(*xs: Any) -> tuple[Any, ...]:
@@ -61,6 +65,7 @@ def check_grads(
         vs = [_cotangent(rng, _data(y)) for y in level(*[Variable(x) for x in xs])]
         gradient = _gradient(level, vs)
         exact = [_data(g) for g in gradient(*[Variable(x) for x in xs])]
+        _check_forward(level, xs, vs, exact, [_cotangent(rng, x) for x in xs], tolerance, f"derivative {n} of {name}")
         for i, x in enumerate(xs):
             numeric = _difference(level, xs, i, vs, step)
             scale = float(np.max(np.abs(numeric), initial=0.0))
@@ -71,7 +76,7 @@ def check_grads(
             if wrong.any():
                 place = tuple(int(j) for j in np.argwhere(wrong)[0])
                 raise AssertionError(
-                    f"derivative {n} of {getattr(f, '__name__', f)} in argument {varied[i]} of shape {x.shape}, at "
+                    f"derivative {n} of {name} in argument {varied[i]} of shape {x.shape}, at "
                     f"element {place} = {x[place]!r}: the rule gives {exact[i][place]!r}, central differences with "
                     f"step {step:g} * max(1, |x|) give {numeric[place]!r} ({int(wrong.sum())} of {x.size} elements differ)"
                 )
@@ -82,11 +87,40 @@ def _gradient(f: Callable[..., tuple[Any, ...]], vs: Sequence[Array]) -> Callabl
     """The gradients of v · f in its arguments, as a function of them that can be differentiated itself."""
 
     def gradient(*xs: Variable) -> tuple[Any, ...]:
-        recorded = [(y, v) for y, v in zip(f(*xs), vs, strict=True) if isinstance(y, Variable) and y.creator is not None]
+        token = config.reverse.set(True)  # a forward pass around this one is to keep the record
+        try:
+            ys = f(*xs)
+        finally:
+            config.reverse.reset(token)
+        recorded = [(y, v) for y, v in zip(ys, vs, strict=True) if isinstance(y, Variable) and y.creator is not None]
         found: dict[Any, Any] = walk([y for y, _ in recorded], [as_variable(v) for _, v in recorded], create_graph=True)
         return tuple(found.get(x._edge, np.zeros(x.shape, x.dtype)) for x in xs)
 
     return gradient
+
+
+def _check_forward(
+    f: Callable[..., tuple[Any, ...]],
+    xs: Sequence[Array],
+    vs: Sequence[Array],
+    exact: Sequence[Array],
+    tangents: Sequence[Array],
+    tolerance: float,
+    what: str,
+) -> None:
+    """Check that forward mode agrees: v · (J t), computed forward, is (v J) · t."""
+    forward = Forward(recorded=False)
+    inputs = [Variable(x) for x in xs]
+    for x, t in zip(inputs, tangents, strict=True):
+        forward.start(x, t.astype(x.dtype))
+    with forward.active():
+        ys = f(*inputs)
+    products = [[np.sum(v * _data(forward.tangent(y))) for y, v in zip(ys, vs, strict=True)],
+                [np.sum(g * t) for g, t in zip(exact, tangents, strict=True)]]  # fmt: skip
+    ahead, back = (float(np.real(sum(terms))) for terms in products)
+    scale = max(1.0, *(float(np.max(np.abs(g), initial=0.0)) for g in exact)) * sum(x.size for x in xs)
+    if not abs(ahead - back) <= tolerance * scale:
+        raise AssertionError(f"{what}: forward mode gives {ahead!r} along a random direction, reverse mode {back!r}")
 
 
 def _difference(f: Callable[..., tuple[Any, ...]], xs: Sequence[Array], i: int, vs: Sequence[Array], step: float) -> Array:

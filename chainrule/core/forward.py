@@ -11,7 +11,7 @@ import numpy as np
 
 from . import config
 from .backward import walk
-from .function import Edge, Function
+from .function import Edge, Function, Output
 from .variable import Variable
 
 
@@ -25,7 +25,8 @@ class Forward:
     def __init__(self, recorded: bool):
         self.outer: Forward | None = config.forward.get()
         self.recorded = recorded or self.outer is not None
-        self._tangents: WeakKeyDictionary[Edge, Any] = WeakKeyDictionary()
+        # by Leaf or Function, and for a Function with several outputs a list: an Output may die and be made anew
+        self._tangents: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -43,24 +44,36 @@ class Forward:
 
     def tangent(self, y: Any) -> Any:
         """The tangent of a result: zeros where it depends on no input."""
-        found = self._tangents.get(y._edge) if isinstance(y, Variable) and y._edge is not None else None
+        found = self._at(y._edge) if isinstance(y, Variable) else None
         return np.zeros(y.shape, y.dtype) if found is None else found
+
+    def _at(self, edge: Edge | None) -> Any:
+        """The tangent at an edge; None for zero."""
+        if edge.__class__ is Output:
+            several = self._tangents.get(edge.function)
+            return None if several is None else several[edge.index]
+        return None if edge is None else self._tangents.get(edge)
 
     def push(self, call: Function, made: Sequence[Variable], bound: dict[str, Any] | None) -> None:
         """Compute the tangents of a call's results as it has just been recorded; release it if no one else needs it."""
-        if self.outer is not None:
-            self.outer.push(call, made, bound)
-        tangents = [None if e is None else self._tangents.get(e) for e in call.edges or ()]
-        if any(t is not None for t in tangents):
-            token = config.forward.set(self.outer)  # the tangents have none of this pass themselves
-            try:
-                for y, t in zip(made, self._pushed(call, made, tangents, bound), strict=True):
-                    if t is not None:
-                        self._tangents[y._edge] = t
-            finally:
-                config.forward.reset(token)
+        self._advance(call, made, bound)
         if not self.recorded and not config.reverse.get():
             call.edges = call.saved = call.watched = None
+
+    def _advance(self, call: Function, made: Sequence[Variable], bound: dict[str, Any] | None) -> None:
+        """The tangents of all passes under way, from the outermost in."""
+        if self.outer is not None:
+            self.outer._advance(call, made, bound)
+        tangents = [self._at(e) for e in call.edges or ()]
+        if any(t is not None for t in tangents):
+            # the tangents have none of this pass themselves, and their own record is needed where it is transposed
+            token, reverse = config.forward.set(self.outer), config.reverse.set(True)
+            try:
+                results = self._pushed(call, made, tangents, bound)
+            finally:
+                config.forward.reset(token)
+                config.reverse.reset(reverse)
+            self._tangents[call] = results[0] if call.ports is None else results
 
     def _pushed(self, call: Function, made: Sequence[Variable], tangents: list[Any], bound: dict[str, Any] | None) -> list[Any]:
         total = None if bound is None or len(made) > 1 else call.jvp(tangents, bound, self.recorded)
@@ -82,7 +95,8 @@ class Forward:
         found: dict[Any, Any] = {}
         if through:
             # what the vjp has read lies beyond the call: the walk is to end there
-            found = dict(walk(*map(list, zip(*through, strict=True)), self.recorded, stop={call, *(call.edges or ())}))
+            ys, ts = zip(*through, strict=True)
+            found = dict(walk(ys, ts, create_graph=self.recorded, stop={call, *(call.edges or ())}))
         for gx, t in pairs:
             if gx.creator is None:  # g itself
                 found[gx._edge] = t if gx._edge not in found else found[gx._edge] + t

@@ -181,10 +181,11 @@ class Function:
 class Output:
     """One output of a Function that has several: the edge by which its gradient finds its place."""
 
-    __slots__ = ("__weakref__", "dtype", "function", "generation", "shape", "variable")
+    __slots__ = ("__weakref__", "dtype", "function", "generation", "index", "shape", "variable")
 
-    def __init__(self, function: Function, variable: Variable):
-        self.function, self.generation, self.variable = function, function.generation, ref(variable)
+    def __init__(self, function: Function, index: int, variable: Variable):
+        self.function, self.index = function, index
+        self.generation, self.variable = function.generation, ref(variable)
         self.shape, self.dtype = variable._data.shape, variable._data.dtype
 
 
@@ -211,7 +212,7 @@ def connect(
         call.shape, call.dtype, call.variable, call.ports = y._data.shape, y._data.dtype, ref(y), None
         y._edge = call
     else:
-        ports = tuple(Output(call, y) for y in made)
+        ports = tuple(Output(call, i, y) for i, y in enumerate(made))
         call.shape, call.dtype = tuple(y.shape for y in arrays), tuple(y.dtype for y in arrays)
         call.variable, call.ports = None, tuple(ref(port) for port in ports)
         for y, port in zip(made, ports, strict=True):
@@ -234,7 +235,8 @@ def revived_edges(call: Function, arrays: Iterable[Array]) -> tuple[Edge, ...]:
     edges = output_edges(call)
     if call.ports is not None and None in edges:
         edges = tuple(
-            Output(call, Variable(y, requires_grad=False)) if e is None else e for e, y in zip(edges, arrays, strict=True)
+            Output(call, i, Variable(y, requires_grad=False)) if e is None else e
+            for i, (e, y) in enumerate(zip(edges, arrays, strict=True))
         )
         call.ports = tuple(ref(e) for e in edges)
     return edges
@@ -319,7 +321,7 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
         again = replay.__dict__.get(name)
         if any(isinstance(item, Variable) for item in _as_tuple(again)):
             for old, new in zip(_as_tuple(value), _as_tuple(again), strict=True):
-                if not np.array_equal(_plain(old), _plain(new), equal_nan=True):
+                if isinstance(new, Variable) and not np.array_equal(_plain(old), _plain(new), equal_nan=True):
                     raise TypeError(f"forward gives another self.{name} when it is run again")
             twin.__dict__[name] = again
 

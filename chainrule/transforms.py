@@ -1,0 +1,461 @@
+"""Functions that make derivatives of functions: of arrays, and of arrays held in tuples, lists, dicts and dataclasses.
+
+Arrays in, arrays out; Variables in, Variables out, recorded. So transforms compose, in any order and to any depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .core import config
+from .core.arrays import Array, as_array, gradient_dtype
+from .core.backward import walk
+from .core.dispatch import RECORDERS
+from .core.forward import Forward
+from .core.function import Function
+from .core.variable import Variable
+from .trees import Tree, leaves, rebuild, tree_map
+
+F = Callable[..., Any]
+Argnums = int | tuple[int, ...]
+
+
+# ---- what all share -------------------------------------------------------------------------------------
+
+
+class _Pass:
+    """One differentiation: its inputs as Variables, and whether something outside differentiates it in turn."""
+
+    def __init__(self, primals: Sequence[Tree]):
+        given = [leaf for primal in primals for leaf in leaves(primal)]
+        self.nested = config.reverse.get() or config.forward.get() is not None or _any_requires_grad(given)
+        self.inputs = [_input(x) for x in given]
+        fresh = iter(self.inputs)
+        self.primals = [rebuild(primal, [next(fresh) for _ in leaves(primal)]) for primal in primals]
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        token = config.reverse.set(True)
+        try:
+            with config.using_config("enable_backprop", True):
+                yield
+        finally:
+            config.reverse.reset(token)
+
+    def gradients(self, outputs: Sequence[Any], seeds: Sequence[Any], retain: bool = False) -> list[Any]:
+        """The gradient of each input, given those of the outputs."""
+        nested = self.nested or _any_requires_grad(seeds)
+        return _gradients(self.inputs, outputs, seeds, nested, retain or nested)
+
+    def result(self, tree: Tree) -> Tree:
+        """What the function returned, as the caller is to get it."""
+        return tree if self.nested else tree_map(_plain, tree)
+
+
+def _gradients(
+    inputs: Sequence[Variable], outputs: Sequence[Any], seeds: Sequence[Any], create_graph: bool, retain_graph: bool
+) -> list[Any]:
+    """The gradient of each input, given those of the outputs; zeros where nothing depends on it."""
+    edges = {x._edge for x in inputs}
+    found: dict[Any, Any] = {}
+    through = []
+    for y, g in zip(outputs, seeds, strict=True):
+        edge = y._edge if isinstance(y, Variable) else None
+        if edge in edges:  # an output that is an input itself
+            found[edge] = found[edge] + g if edge in found else g
+        elif edge is not None and edge.function is not None:
+            through.append((y, g))
+    if through:
+        ys, gs = zip(*through, strict=True)
+        for edge, g in walk(ys, gs, create_graph, retain_graph, stop=edges).items():
+            found[edge] = found[edge] + g if edge in found else g
+    return [found[x._edge] if x._edge in found else np.zeros(x.shape, gradient_dtype(x.dtype)) for x in inputs]
+
+
+def _any_requires_grad(values: Iterable[Any]) -> bool:
+    return any(isinstance(x, Variable) and x.requires_grad for x in values)
+
+
+def _input(x: Any) -> Variable:
+    """A Variable of one's own for an input, that a gradient of the outside still flows through."""
+    if isinstance(x, Variable) and x.requires_grad:
+        with config.using_config("enable_backprop", True):
+            return RECORDERS[np.positive](x)  # type: ignore[no-any-return]
+    return Variable(x._data if isinstance(x, Variable) else as_array(x))
+
+
+def _plain(x: Any) -> Any:
+    return x._data if isinstance(x, Variable) else x
+
+
+def _chosen(args: Sequence[Any], argnums: Argnums) -> list[int]:
+    """The positions to differentiate in."""
+    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    for k in chosen:
+        if not -len(args) <= k < len(args):
+            raise ValueError(f"argnums {argnums} for a call with {len(args)} positional arguments")
+    return [k % len(args) for k in chosen]
+
+
+def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], chosen: Sequence[int]) -> F:
+    """``f`` as a function of the chosen arguments alone."""
+
+    def call(*primals: Any) -> Any:
+        given = list(args)
+        for k, primal in zip(chosen, primals, strict=True):
+            given[k] = primal
+        return f(*given, **kwargs)
+
+    return call
+
+
+def _as_asked(found: Sequence[Any], argnums: Argnums) -> Any:
+    return found[0] if isinstance(argnums, int) else tuple(found)
+
+
+def _trees(primals: Sequence[Tree], flat: Iterable[Any]) -> list[Tree]:
+    """Values by leaf, as trees like the primals."""
+    rest = iter(flat)
+    return [rebuild(primal, [next(rest) for _ in leaves(primal)]) for primal in primals]
+
+
+# ---- gradients ------------------------------------------------------------------------------------------
+
+
+def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
+    """Make a function that returns ``f``'s value and its gradient.
+
+    Args:
+        f: returns a scalar; with ``has_aux`` a pair of a scalar and anything.
+        argnums: the position of the argument to differentiate in, or several.
+        has_aux: whether ``f`` returns such a pair.
+        holomorphic: whether ``f`` is a holomorphic function of complex numbers, whose derivative is wanted.
+
+    Raises:
+        TypeError: ``f`` returns no scalar, or a complex one without ``holomorphic``.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.value_and_grad(lambda x: np.sum(x ** 2))(np.array([1.0, 2.0]))
+    (array(5.), array([2., 4.]))
+    """
+
+    @wraps(f)
+    def evaluate(*args: Any, **kwargs: Any) -> Any:
+        chosen = _chosen(args, argnums)
+        run = _Pass([args[k] for k in chosen])
+        with run.recording():
+            y = _of(f, args, kwargs, chosen)(*run.primals)
+            y, aux = y if has_aux else (y, None)
+            _check_scalar(y, holomorphic)
+            gradients = run.gradients([y], [np.ones(np.shape(y), gradient_dtype(as_array(_plain(y)).dtype))])
+        found = _as_asked(_trees([args[k] for k in chosen], gradients), argnums)
+        value = run.result(y if isinstance(y, Variable) else as_array(y))
+        return ((value, run.result(aux)), found) if has_aux else (value, found)
+
+    return evaluate
+
+
+def _check_scalar(y: Any, holomorphic: bool) -> None:
+    if np.size(y) != 1:
+        raise TypeError(
+            f"grad needs a function that returns a scalar; it returned an array of shape {np.shape(y)}. Use "
+            "elementwise_grad, jacobian or vjp"
+        )
+    if np.iscomplexobj(y) and not holomorphic:
+        raise TypeError("the function returned a complex number; for the derivative of a holomorphic one pass holomorphic=True")
+
+
+def grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
+    """Make the gradient of a function that returns a scalar. Arguments as ``value_and_grad``; with ``has_aux`` also the aux.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.grad(np.sin)(0.0)
+    array(1.)
+    >>> cr.grad(cr.grad(lambda x: x ** 3))(2.0)
+    array(12.)
+    >>> cr.grad(lambda p: p["a"] * p["b"][0])({"a": 2.0, "b": [5.0]})
+    {'a': array(5.), 'b': [array(2.)]}
+    """
+    evaluate = value_and_grad(f, argnums, has_aux, holomorphic)
+
+    @wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = evaluate(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def elementwise_grad(f: F, argnums: Argnums = 0) -> F:
+    """Make the gradient of the sum of what a function returns: its derivative, where it works element by element.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.elementwise_grad(np.square)(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+
+    @wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        chosen = _chosen(args, argnums)
+        y, pull = vjp(_of(f, args, kwargs, chosen), *[args[k] for k in chosen])
+        return _as_asked(pull(tree_map(lambda leaf: np.ones(leaf.shape, leaf.dtype), y)), argnums)
+
+    return gradient
+
+
+# ---- products with the Jacobian -------------------------------------------------------------------------
+
+
+def vjp(f: F, *primals: Tree) -> tuple[Tree, F]:
+    """Return ``f(*primals)``, and the function from a gradient of that to the gradients of the primals: g to g J.
+
+    >>> import numpy as np, chainrule as cr
+    >>> y, pull = cr.vjp(lambda x: x ** 2, np.array([1.0, 2.0]))
+    >>> pull(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
+    """
+    run = _Pass(primals)
+    with run.recording():
+        y = f(*run.primals)
+    y = tree_map(lambda leaf: leaf if isinstance(leaf, Variable) else as_array(leaf), y)
+
+    def pull(g: Tree) -> tuple[Tree, ...]:
+        seeds = [_cast(v, leaf) for v, leaf in zip(leaves(g), leaves(y), strict=True)]
+        with run.recording():
+            return tuple(_trees(primals, run.gradients(leaves(y), seeds, retain=True)))
+
+    return run.result(y), pull
+
+
+def _cast(v: Any, like: Any) -> Any:
+    """A vector beside what it multiplies: an array or Variable of the same shape and dtype."""
+    v = v if isinstance(v, Variable) else as_array(v)
+    if v.shape != like.shape:
+        raise ValueError(f"a vector of shape {v.shape} beside a value of shape {like.shape}")
+    dtype = gradient_dtype(like.dtype)
+    return v if v.dtype == dtype else v.astype(dtype)
+
+
+def jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:
+    """Return ``f(*primals)`` and its derivative in the direction ``tangents``, J t, in one pass forward.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.jvp(np.sin, [np.array([0.0, np.pi])], [np.array([1.0, 1.0])])
+    (array([0.0000000e+00, 1.2246468e-16]), array([ 1., -1.]))
+    """
+    run = _Pass(primals)
+    vectors = [_cast(t, x) for t, x in zip((t for tree in tangents for t in leaves(tree)), run.inputs, strict=True)]
+    recorded = run.nested or _any_requires_grad(vectors)
+    forward = Forward(recorded)
+    for x, t in zip(run.inputs, vectors, strict=True):
+        forward.start(x, t if recorded else _plain(t))
+    with forward.active():
+        y = f(*run.primals)
+    y = tree_map(lambda leaf: leaf if isinstance(leaf, Variable) else as_array(leaf), y)
+    tangent = tree_map(lambda leaf: as_array(forward.tangent(leaf)) if not recorded else forward.tangent(leaf), y)
+    return (y, tangent) if recorded else (tree_map(_plain, y), tangent)
+
+
+def linearize(f: F, *primals: Tree) -> tuple[Tree, F]:
+    """Return ``f(*primals)``, and the function from tangents to J t, which calls ``f`` no more.
+
+    >>> import numpy as np, chainrule as cr
+    >>> y, push = cr.linearize(lambda x: x ** 3, np.array([1.0, 2.0]))
+    >>> push(np.array([1.0, 1.0]))
+    array([ 3., 12.])
+    """
+    y, pull = vjp(f, *primals)
+    seeds = [Variable(np.zeros(leaf.shape, gradient_dtype(leaf.dtype))) for leaf in leaves(y)]
+    gradients = [g for tree in pull(rebuild(y, seeds)) for g in leaves(tree)]  # linear in the seeds
+
+    def push(*tangents: Tree) -> Tree:
+        vectors = [_cast(t, g) for t, g in zip((t for tree in tangents for t in leaves(tree)), gradients, strict=True)]
+        return rebuild(y, _gradients(seeds, gradients, vectors, _any_requires_grad(vectors), retain_graph=True))
+
+    return y, push
+
+
+# ---- second derivatives ---------------------------------------------------------------------------------
+
+
+def hvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree], argnums: Argnums = 0) -> Tree:
+    """Return the product of the Hessian of a scalar function and a vector, forward over reverse: H t.
+
+    Args:
+        f: returns a scalar.
+        primals: its arguments.
+        tangents: the vector, in pieces like the arguments.
+        argnums: the argument (or arguments) in which the gradient is taken.
+
+    Source: B. Pearlmutter, Fast Exact Multiplication by the Hessian (1994).
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.hvp(lambda x: np.sum(x ** 3), [np.array([1.0, 2.0])], [np.array([1.0, 0.0])])
+    array([6., 0.])
+    """
+    return jvp(grad(f, argnums), primals, tangents)[1]
+
+
+def make_ggnvp(f: F, g: F = lambda y: 0.5 * np.sum(y**2)) -> F:
+    """Make the product of the generalised Gauss-Newton matrix of g(f(x)) and a vector: ``make_ggnvp(f, g)(x)(v)`` = Jᵀ H J v.
+
+    Here J is the Jacobian of ``f`` at x, and H the Hessian of the scalar function ``g`` at f(x).
+
+    Source: N. Schraudolph, Fast Curvature Matrix-Vector Products for Second-Order Gradient Descent (2002).
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.make_ggnvp(lambda x: x ** 2)(np.array([1.0, 2.0]))(np.array([1.0, 1.0]))
+    array([ 4., 16.])
+    """
+
+    def at(x: Tree) -> F:
+        y, pull = vjp(f, x)
+
+        def product(v: Tree) -> Tree:
+            return pull(hvp(g, [y], [jvp(f, [x], [v])[1]]))[0]
+
+        return product
+
+    return at
+
+
+# ---- matrices of derivatives ----------------------------------------------------------------------------
+
+
+def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
+    """Make the matrix of derivatives of a function that returns an array: dy_i / dx_j, of shape y.shape + x.shape.
+
+    Args:
+        f: returns an array.
+        argnums: the position of the argument to differentiate in, an array, or several.
+        mode: ``"forward"``, one pass for each element of x, or ``"reverse"``, one for each element of y; by default
+            whichever is fewer.
+
+    Raises:
+        ValueError: ``mode`` is something else.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.jacobian(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
+    array([[3., 0., 1.],
+           [0., 3., 2.]])
+    """
+    if mode not in (None, "forward", "reverse"):
+        raise ValueError(f"mode is 'forward', 'reverse' or None, not {mode!r}")
+
+    @wraps(f)
+    def matrix(*args: Any, **kwargs: Any) -> Any:
+        chosen = _chosen(args, argnums)
+        call, primals = _of(f, args, kwargs, chosen), [args[k] for k in chosen]
+        xs = [x if isinstance(x, Variable) else as_array(x) for x in primals]
+        y, pull = vjp(call, *primals)
+        columns = sum(prod(x.shape) for x in xs)
+        if mode == "reverse" or (mode is None and prod(y.shape) <= columns):
+            rows = [pull(unit) for unit in _units(y)]
+            found = [
+                np.reshape(np.stack([row[k] for row in rows]), y.shape + x.shape)
+                if rows else np.zeros(y.shape + x.shape, x.dtype)
+                for k, x in enumerate(xs)
+            ]  # fmt: skip
+            return _as_asked(found, argnums)
+        zeros = [np.zeros(x.shape, x.dtype) for x in xs]
+        found = []
+        for k, x in enumerate(xs):
+            each = [jvp(call, primals, [*zeros[:k], unit, *zeros[k + 1 :]])[1] for unit in _units(x)]
+            found.append(np.reshape(np.stack(each, axis=-1), y.shape + x.shape) if each else np.zeros(y.shape + x.shape))
+        return _as_asked(found, argnums)
+
+    return matrix
+
+
+def hessian(f: F, argnums: int = 0) -> F:
+    """Make the matrix of second derivatives of a function that returns a scalar, of shape x.shape + x.shape.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 2.0]))
+    array([[4., 6.],
+           [6., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums, mode="forward")
+
+
+def _units(x: Any) -> Iterator[Array]:
+    """The arrays like ``x`` that are 1 at one element, and 0 elsewhere."""
+    for k in range(prod(x.shape)):
+        unit = np.zeros(x.shape, gradient_dtype(x.dtype))
+        unit.flat[k] = 1
+        yield unit
+
+
+# ---- functions with derivatives of their own ------------------------------------------------------------
+
+
+def stop_gradient(tree: Tree) -> Tree:
+    """Return a tree of plain arrays, which are constants to whatever follows.
+
+    >>> import numpy as np, chainrule as cr
+    >>> cr.grad(lambda x: x * cr.stop_gradient(x))(3.0)
+    array(3.)
+    """
+    return tree_map(_plain, tree)
+
+
+class custom_vjp:
+    """A function whose derivative is given: decorate the function, then give ``defvjp`` its two halves.
+
+    ``forward(*args)`` returns the result and what is to be kept; ``backward(kept, g)`` returns the gradients of the
+    arguments, as a tuple. Both work on arrays. Where both are written in NumPy's functions, the function can be
+    differentiated to any order.
+
+    Raises:
+        TypeError: the function is differentiated before ``defvjp`` was called.
+
+    >>> import numpy as np, chainrule as cr
+    >>> @cr.custom_vjp
+    ... def clipped_gradient(x):
+    ...     return x
+    >>> clipped_gradient.defvjp(lambda x: (x, None), lambda kept, g: (np.clip(g, -1, 1),))
+    >>> cr.grad(lambda x: 5 * clipped_gradient(x))(2.0)
+    array(1.)
+    """
+
+    def __init__(self, f: F):
+        wraps(f)(self)
+        self._f = f
+        self._halves: tuple[F, F] | None = None
+
+    def defvjp(self, forward: F, backward: F) -> None:
+        """Give the function that also returns what is to be kept, and the one that returns the gradients."""
+        self._halves = forward, backward
+
+    def __call__(self, *args: Any) -> Any:
+        if not any(isinstance(x, Variable) for x in args):
+            return self._f(*args)
+        if self._halves is None:
+            raise TypeError(f"{getattr(self, '__name__', 'custom_vjp')} has no derivative yet; give it one with defvjp")
+        return _CustomCall(getattr(self, "__name__", "custom_vjp"), *self._halves)(*args)
+
+
+class _CustomCall(Function):
+    """A recorded call of a ``custom_vjp`` function."""
+
+    keeps_outputs = False
+
+    def __init__(self, name: str, forward: F, backward: F):
+        self._name, self._forward, self._backward = name, forward, backward
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def forward(self, *xs: Any) -> Any:
+        y, self.kept = self._forward(*xs)
+        return y
+
+    def backward(self, *gys: Any) -> Any:
+        return self._backward(self.kept, gys[0] if len(gys) == 1 else gys)
