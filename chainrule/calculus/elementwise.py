@@ -73,11 +73,17 @@ elementwise(np.logaddexp2, lambda g, ans, x: share(g, ans, x, np.exp2), lambda g
 
 # ---- trigonometry ---------------------------------------------------------------------------------------
 
+
+def _opposite(x: Any) -> Any:
+    """√(1 - x²), of a complex x on the side of the branch cut that the sign of its zero imaginary part tells."""
+    return np.sqrt(1 - x * x) if x.dtype.kind != "c" else np.sqrt(-(x - 1)) * np.sqrt(x + 1)
+
+
 elementwise(np.sin, lambda g, x: g * np.cos(x))
 elementwise(np.cos, lambda g, x: -g * np.sin(x))
 elementwise(np.tan, lambda g, ans: g * (1 + ans * ans))
-elementwise(np.arcsin, lambda g, x: g / np.sqrt(1 - x * x))
-elementwise(np.arccos, lambda g, x: -g / np.sqrt(1 - x * x))
+elementwise(np.arcsin, lambda g, x: g / _opposite(x))
+elementwise(np.arccos, lambda g, x: -g / _opposite(x))
 elementwise(np.arctan, lambda g, x: g / (1 + x * x))
 elementwise(np.sinh, lambda g, x: g * np.cosh(x))
 elementwise(np.cosh, lambda g, x: g * np.sinh(x))

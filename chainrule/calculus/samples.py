@@ -13,6 +13,11 @@ from .reductions import _NOTHING, axis_slice
 # ---- differences and integrals --------------------------------------------------------------------------
 
 
+def _beside(a: Any, value: Any) -> Any:
+    """An array to be joined to ``a``; a Python number takes its precision."""
+    return np.asarray(value, np.result_type(a.dtype, value)) if isinstance(value, (int, float, complex)) else as_array(value)
+
+
 @composite(np.diff)
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: Any = _NOTHING) -> Any:
     if n < 0:
@@ -25,6 +30,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: A
     ends = []
     for end in (prepend, append):
         if end is not _NOTHING and np.ndim(end) == 0:
+            end = _beside(a, end)
             end = np.broadcast_to(end, [1 if i == axis % a.ndim else m for i, m in enumerate(a.shape)])
         ends.append([] if end is _NOTHING else [end])
     if ends != [[], []]:
@@ -38,7 +44,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: A
 @composite(np.ediff1d)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     differences = np.diff(np.reshape(ary, -1))
-    ends = [[] if end is None else [np.reshape(end, -1)] for end in (to_begin, to_end)]
+    ends = [[] if end is None else [np.reshape(_beside(ary, end), -1)] for end in (to_begin, to_end)]
     return np.concatenate([*ends[0], differences, *ends[1]])
 
 
@@ -170,4 +176,7 @@ def _convolve_composed(a: Any, v: Any, mode: Any = "full") -> Any:
 
 @composite(np.correlate)
 def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
-    return np.convolve(a, np.conjugate(np.flip(np.atleast_1d(as_array(v)))), mode)
+    a, v = (np.atleast_1d(as_array(x)) for x in (a, v))
+    if len(v) > len(a):  # so NumPy finds the middle of an even number
+        return np.conjugate(np.flip(np.correlate(v, a, mode)))
+    return np.convolve(a, np.conjugate(np.flip(v)), mode)
