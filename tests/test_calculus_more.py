@@ -43,7 +43,7 @@ CASES = {
     "angle in degrees": (lambda z: np.angle(z, deg=True), Z),
     "angle of real numbers": (np.angle, X),
     "real_if_close": (lambda x: np.real_if_close(x * (1 + 0j)), X),
-    "real_if_close of complex numbers": (np.real_if_close, Z),
+    "real_if_close of complex numbers": (lambda z: np.real_if_close(z) * 1, Z),
     "sinc": (np.sinc, np.array([0.0, 1e-9, 0.3, -0.63, 0.64, 1.0, -2.5, 40.3])),
     "sinc of complex numbers": (np.sinc, Z),
     "i0": (np.i0, np.array([0.0, 1e-8, 0.5, -2.0, 7.9, 8.1])),
@@ -173,7 +173,7 @@ CASES = {
     "polyfit of two, with weights": (lambda x, y, w: np.polyfit(x, y, 1, w=w), SORTED, rng.normal(size=(5, 2)), W),
     "polyfit with covariance": (lambda x, y: np.polyfit(x, y, 1, cov=True), SORTED, V),
     "polyfit with unscaled covariance": (lambda x, y: np.polyfit(x, y, 1, cov="unscaled")[1], SORTED, V),
-    "roots": (np.roots, np.array([1.0, -6.3, 11.2, -6.1])),
+    "roots": (np.roots, np.array([1.0, -3.0, -4.0, 5.0])),
     "complex roots": (np.roots, np.array([1.0, 0.2, 3.0, 0.7, 0.0])),
     "roots of complex polynomials": (np.roots, Z[0]),
     "vander": (lambda x: np.vander(x, 4), np.array([0.0, 1.5, -2.0])),
@@ -186,8 +186,8 @@ CASES = {
     "compress flat": (lambda x: np.compress([True, False, True], x), X),
     "extract": (lambda x: np.extract(MASK, x), X),
     "piecewise": (lambda x, c: np.piecewise(x, [x < -0.5, x > 0.5], [np.exp, c, lambda x: x**3]), X, np.array(2.0)),
-    "piecewise, one condition": (lambda x: np.piecewise(x, x > 0, [np.log, lambda x, a=1: a * x]), X),
-    "piecewise with arguments": (lambda x: np.piecewise(x, [x > 0], [lambda x, a: a * x, 0.0], a=3.0) if False else np.piecewise(x, [x > 0], [lambda x, a: a * x * x, 1.0], 3.0), X),
+    "piecewise, one condition": (lambda x: np.piecewise(x, x > 0, [np.log, lambda x: x * x]), V),
+    "piecewise with arguments": (lambda x: np.piecewise(x, [x > 0], [lambda x, a, b: a * x**b, 1.0], 3.0, b=2), X),
     "delete": (lambda x: np.delete(x, 1, axis=1), X),
     "delete several": (lambda x: np.delete(x, [0, -1, 2]), X),
     "delete slice": (lambda x: np.delete(x, slice(None, None, 2), axis=-1), X),
@@ -279,6 +279,7 @@ CASES = {
         for u in (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.logaddexp, np.arctan2, np.hypot)
     },
     "power.outer": (np.power.outer, W, V),
+    "interp at constants": (lambda x, fp: np.interp(x, SORTED.astype(fp.dtype), fp), X, V),
 }  # fmt: skip
 
 #: NumPy has these since a later release than 2.0.
@@ -302,7 +303,7 @@ def as_list(made):
 
 FLOAT32 = {
     name: case for name, case in CASES.items()
-    if not name.startswith(("cov", "corrcoef", "hist", "bincount", "poly of a matrix", "emath", "interp of", "meshgrid ij"))
+    if not name.startswith(("cov", "corrcoef", "hist", "bincount", "poly of a matrix", "emath", "interp w", "interp of", "meshgrid ij", "block"))
     and all(a.dtype == np.float64 for a in case[1:])
 }  # fmt: skip
 
@@ -333,7 +334,7 @@ def test_derivatives_of_sinc_at_and_near_zero():
     x = Variable(np.array([0.0, 1e-5, 0.5]))
     found = x
     y = np.sinc(x)
-    for expected in ([0, -np.pi**2 / 3 * 1e-5, -4 / np.pi], [-np.pi**2 / 3] * 2 + [16 / np.pi - 2 * np.pi]):
+    for expected in ([0, -(np.pi**2) / 3 * 1e-5, -4 / np.pi], [-(np.pi**2) / 3] * 2 + [16 / np.pi - 2 * np.pi]):
         x.reset_grad()
         y.backward(create_graph=True)
         y = found = x.grad
@@ -342,7 +343,7 @@ def test_derivatives_of_sinc_at_and_near_zero():
 
 def test_bessel_function_far_out():
     _, slope = gradient(np.i0, [0.0, 1.0, 10.0, -30.0, 300.0])
-    expected = [0, 0.5651591039924850, 2670.988303701255, -768532038938.9570, 1.9245615466427e128]
+    expected = [0, 0.5651591039924851, 2670.988303701255, -768532038938.9569, 4.468381385036954e128]
     np.testing.assert_allclose(slope, expected, rtol=1e-12)
 
 
@@ -430,7 +431,15 @@ def test_empty_arrays():
 
 def test_zero_dimensional_results_are_arrays():
     x = Variable(V)
-    for y in (np.median(x), np.quantile(x, 0.5), np.cov(x), np.trapezoid(x), np.average(x), np.logaddexp.reduce(x), np.interp(0.5, V, x)):
+    for y in (
+        np.median(x),
+        np.quantile(x, 0.5),
+        np.cov(x),
+        np.trapezoid(x),
+        np.average(x),
+        np.logaddexp.reduce(x),
+        np.interp(0.5, V, x),
+    ):
         assert isinstance(y.data, np.ndarray)
         assert y.shape == ()
 

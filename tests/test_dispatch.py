@@ -80,6 +80,11 @@ def test_out_is_a_clear_error():
             call()
 
 
+def test_out_may_be_given_as_none():
+    np.testing.assert_array_equal(np.sum(X, out=None).data, 10)
+    np.testing.assert_array_equal(np.take(X, [1], axis=0, out=None).data, [[3, 4]])
+
+
 def test_arguments_that_no_rule_handles_are_errors():
     with pytest.raises(TypeError, match="where="):
         np.sin(X, where=np.array([True, False]))

@@ -20,7 +20,7 @@ def _writes(function: Any) -> Callable[[Callable[..., None]], None]:
         def write(into: Any, *args: Any, **kwargs: Any) -> None:
             if isinstance(into, Variable):
                 fn(into, *args, **kwargs)
-            elif any(isinstance(v, Variable) and v.requires_grad for v in (*args, *kwargs.values())):
+            elif any(isinstance(v, Variable) and v.requires_grad and v.dtype.kind in "fc" for v in (*args, *kwargs.values())):
                 raise TypeError(
                     f"np.{function.__name__} would write a Variable into a plain array and lose its gradient; let a Variable "
                     "be written into, or build the array with chainrule.array, np.where or np.broadcast_to"
@@ -49,7 +49,7 @@ def _copyto(dst: Variable, src: Any, casting: Any = "same_kind", where: Any = Tr
 
 @_writes(np.put)
 def _put(a: Variable, ind: Any, v: Any, mode: str = "raise") -> None:
-    places = np.reshape(unwrap(ind), -1)
+    places = np.reshape(unwrap(ind), (-1,))
     if mode == "wrap":
         places = places % a.size
     elif mode == "clip":

@@ -9,10 +9,16 @@ import numpy as np
 
 from ..core.arrays import as_array
 from ..core.dispatch import composite, define_rule
+from .samples import beside
 
 
 def _vector(p: Any) -> Any:
     return np.atleast_1d(as_array(p))
+
+
+def _counting(p: Any, numbers: range) -> Any:
+    """Whole numbers in the precision of ``p``."""
+    return np.array(numbers, p.dtype if p.dtype.kind == "f" else int)
 
 
 # ---- arithmetic -----------------------------------------------------------------------------------------
@@ -69,18 +75,18 @@ def _times(m: int) -> int:
 def _polyder(p: Any, m: int = 1) -> Any:
     p = as_array(p)
     for _ in range(_times(m)):
-        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+        p = p[:-1] * _counting(p, range(len(p) - 1, 0, -1))
     return p
 
 
 @composite(np.polyint)
 def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     p = as_array(p)
-    constants = np.zeros(_times(m), p.dtype) if k is None else _vector(k)
+    constants = np.zeros(_times(m), p.dtype) if k is None else np.atleast_1d(beside(p, k))
     if len(constants) not in (1, m):
         raise ValueError(f"np.polyint: {len(constants)} constants k for {m} integrations")
     for i in range(m):
-        p = np.append(p / np.arange(len(p), 0, -1), constants[i if len(constants) > 1 else 0])
+        p = np.append(p / _counting(p, range(len(p), 0, -1)), constants[i if len(constants) > 1 else 0])
     return p
 
 
@@ -116,7 +122,7 @@ def _poly(seq_of_zeros: Any) -> Any:
 
 @composite(np.vander)
 def _vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    powers = np.arange(x.shape[0] if N is None else N)
+    powers = _counting(x, range(x.shape[0] if N is None else N))
     return np.power(x[:, None], powers if increasing else powers[::-1])
 
 

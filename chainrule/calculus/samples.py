@@ -13,7 +13,7 @@ from .reductions import _NOTHING, axis_slice
 # ---- differences and integrals --------------------------------------------------------------------------
 
 
-def _beside(a: Any, value: Any) -> Any:
+def beside(a: Any, value: Any) -> Any:
     """An array to be joined to ``a``; a Python number takes its precision."""
     return np.asarray(value, np.result_type(a.dtype, value)) if isinstance(value, (int, float, complex)) else as_array(value)
 
@@ -30,7 +30,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: A
     ends = []
     for end in (prepend, append):
         if end is not _NOTHING and np.ndim(end) == 0:
-            end = _beside(a, end)
+            end = beside(a, end)
             end = np.broadcast_to(end, [1 if i == axis % a.ndim else m for i, m in enumerate(a.shape)])
         ends.append([] if end is _NOTHING else [end])
     if ends != [[], []]:
@@ -43,8 +43,8 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: A
 
 @composite(np.ediff1d)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    differences = np.diff(np.reshape(ary, -1))
-    ends = [[] if end is None else [np.reshape(_beside(ary, end), -1)] for end in (to_begin, to_end)]
+    differences = np.diff(np.reshape(ary, (-1,)))
+    ends = [[] if end is None else [np.reshape(beside(ary, end), (-1,))] for end in (to_begin, to_end)]
     return np.concatenate([*ends[0], differences, *ends[1]])
 
 
@@ -158,6 +158,7 @@ def _convolve_back(g: Any, own: int, other: Any, mode: str) -> Any:
 
 define_rule(
     _convolve,
+    linear="separately",
     a=lambda g, a_shape, v, mode: _convolve_back(g, a_shape[0], v, mode),
     v=lambda g, a, v_shape, mode: _convolve_back(g, v_shape[0], a, mode),
 )

@@ -97,16 +97,23 @@ def _unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     return tuple(np.moveaxis(x, axis, 0))
 
 
-_windows = np.lib.stride_tricks.sliding_window_view
+@primitive
+def _windows(x: Any, window: Any, axis: Any) -> Any:
+    return np.lib.stride_tricks.sliding_window_view(x, window, axis)
 
 
-def _windows_back(g: Any, x_shape: tuple[int, ...], window_shape: Any, axis: Any) -> Any:
+def _windows_back(g: Any, x_shape: tuple[int, ...], window: Any, axis: Any) -> Any:
     """The sum over all windows that an element was in."""
-    places = _windows(np.arange(prod(x_shape)).reshape(x_shape), window_shape, axis)
+    places = _windows(np.arange(prod(x_shape)).reshape(x_shape), window, axis)
     return np.reshape(put_item(np.reshape(g, (-1,)), np.reshape(places, (-1,)), (prod(x_shape),)), x_shape)
 
 
-define_rule(_windows, x=_windows_back, ignores=("subok", "writeable"))
+define_rule(_windows, linear="jointly", x=_windows_back)
+
+
+@composite(np.lib.stride_tricks.sliding_window_view)
+def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False) -> Any:
+    return _windows(x, window_shape, axis)
 
 
 @composite(np.tile)

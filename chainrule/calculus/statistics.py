@@ -147,7 +147,7 @@ def _quantiles(function: Any, whole: int, skips_nan: bool) -> None:
         weights: Any = None,
     ) -> Any:  # fmt: skip
         a, q = as_array(a), as_array(q)
-        columns, flat = _columns(a, axis), np.reshape(q, -1) / whole
+        columns, flat = _columns(a, axis), np.reshape(q, (-1,)) / whole
         nan = np.isnan(columns)
         lost = np.any(nan, axis=0)
         if weights is not None or not len(columns):

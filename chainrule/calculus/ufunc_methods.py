@@ -105,7 +105,7 @@ def _spread_between(g: Any, a_shape: tuple[int, ...], indices: Any, axis: int) -
     return put_item(np.take(g, owners, axis=axis), (slice(None),) * (axis % len(a_shape)) + (places,), a_shape)
 
 
-define_rule(_add_between, a=_spread_between)
+define_rule(_add_between, linear="jointly", a=_spread_between)
 UFUNC_METHODS[np.add, "reduceat"] = lambda array, indices, axis=0: _add_between(array, indices, axis)
 
 # ---- outer ----------------------------------------------------------------------------------------------

@@ -454,7 +454,7 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
 def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
     if function in RULES:
-        if kwargs.get("out") is not None:
+        if kwargs.pop("out", None) is not None:
             raise writes_out(function)
         return RECORDERS[function](*args, **kwargs)
     if function in NO_GRADIENT:
