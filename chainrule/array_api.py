@@ -40,7 +40,7 @@ _ELEMENTWISE = """
 _OTHERS = """
     take take_along_axis matmul matrix_transpose tensordot vecdot concat expand_dims flip moveaxis permute_dims repeat reshape
     roll squeeze stack tile unstack argmax argmin count_nonzero nonzero searchsorted where isin unique_all unique_counts
-    unique_inverse unique_values cumulative_prod cumulative_sum max mean min prod std sum var all any diff
+    unique_inverse cumulative_prod cumulative_sum max mean min prod std sum var all any diff
 """
 
 _LINALG = """
@@ -100,6 +100,11 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
     return _as_variables(np.flip(ascending, axis) if descending else ascending)  # type: ignore[no-any-return]
 
 
+def unique_values(x: Any, /) -> Variable:
+    """The distinct elements of ``x``, in order: the standard leaves that open, and so does NumPy, but callers rely on it."""
+    return _as_variables(np.unique(unwrap(x), equal_nan=False))  # type: ignore[no-any-return]
+
+
 def _on_variables(function: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy's function, returning Variables. Of constants alone it needs no rule: no gradient can be lost."""
 
@@ -157,7 +162,7 @@ _NAMES: dict[str, Any] = {
     ),
 }
 
-__all__ = ["__array_api_version__", "argsort", "asarray", "finfo", "from_dlpack", "iinfo", "sort", *_NAMES]
+__all__ = ["__array_api_version__", "argsort", "asarray", "finfo", "from_dlpack", "iinfo", "sort", "unique_values", *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
