@@ -19,6 +19,7 @@ from .core.variable import Parameter, Variable, as_variable
 
 if TYPE_CHECKING:
     from . import array_api, data, einops, functional, io, nn, optim, random, viz
+    from .implicit import checkpoint, fixed_point
     from .io import load, save
     from .random import manual_seed
     from .transforms import (
@@ -49,6 +50,7 @@ __all__ = [
     "as_array",
     "as_variable",
     "check_grads",
+    "checkpoint",
     "composite",
     "custom_vjp",
     "data",
@@ -56,6 +58,7 @@ __all__ = [
     "elementwise_grad",
     "enable_grad",
     "exp",
+    "fixed_point",
     "functional",
     "grad",
     "hessian",
@@ -101,6 +104,8 @@ _ELSEWHERE = {
         ),
         "transforms",
     ),
+    "checkpoint": "implicit",
+    "fixed_point": "implicit",
 }  # fmt: skip
 
 

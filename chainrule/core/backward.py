@@ -73,7 +73,7 @@ def walk(
             seen.add(call)
             heappush(heap, (-call.generation, id(call), call))
 
-    token = config.enable_backprop.set(create_graph)
+    token, reverse = config.enable_backprop.set(create_graph), config.reverse.set(create_graph)
     try:
         following: Function | None = None  # the next call where there is no choice: spares the heap in a chain
         while following is not None or heap:
@@ -136,6 +136,7 @@ def walk(
                 f.edges = f.saved = f.watched = None
     finally:
         config.enable_backprop.reset(token)
+        config.reverse.reset(reverse)
     return {leaf: g if create_graph or leaf in own else copy(g) for leaf, g in table.items()}
 
 

@@ -13,6 +13,8 @@ debug: ContextVar[bool] = ContextVar("debug", default=False)
 #: The forward pass under way, if any (a forward.Forward), and whether a reverse one inside it needs the record.
 forward: ContextVar[Any] = ContextVar("forward", default=None)
 reverse: ContextVar[bool] = ContextVar("reverse", default=False)
+#: Whether what runs has run before, so that it must leave running statistics alone.
+recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
 
 MODES: dict[str, ContextVar[bool]] = {mode.name: mode for mode in (enable_backprop, train, debug)}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import config
 from ..core.arrays import Array
 from ..core.dispatch import define_rule, primitive, unwrap
 
@@ -123,6 +124,6 @@ def batch_norm(
         raise ValueError(f"expected more than 1 value per channel when training, got {input.shape}")
     y, mean, var = _normalize(input, by_channel(weight), by_channel(bias), axes, eps)
     for running, batch in ((running_mean, unwrap(mean)), (running_var, unwrap(var) * (n / max(n - 1, 1)))):
-        if running is not None:
+        if running is not None and not config.recomputing.get():
             running += momentum * (np.reshape(batch, running.shape) - running)
     return y

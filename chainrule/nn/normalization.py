@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional as F
+from ..core import config
 from ..core.variable import Parameter
 from .module import Module
 
@@ -40,7 +41,7 @@ class _BatchNorm(Module):
         mean, var, batches = (getattr(self, name) for name in self._buffers)
         momentum = self.momentum
         if self.training and self.track_running_stats:
-            batches += 1
+            batches += not config.recomputing.get()
             if momentum is None:
                 momentum = 1 / int(batches)  # the mean over all batches
         training = self.training or not self.track_running_stats
