@@ -117,17 +117,39 @@ def _solve_b(g: Any, a: Any) -> Any:
 define_rule(_solve_matrix, a=lambda g, ans, a: -(_solve_b(g, a) @ ans.mT), b=_solve_b)
 
 
-def _cofactors(a: Any, det: Any) -> Any:
-    """The gradient of the determinant: |A| A⁻ᵀ, or where |A| = 0 the cofactors by way of A = U S Vᴴ."""
-    if np.all(det != 0):
-        return det[..., None, None] * np.linalg.inv(a).mT
+def _det(g: Any, ans: Any, a: Any) -> Any:
+    """|A| A⁻ᵀ ([Giles] 2.2.4), the matrix of cofactors also where |A| = 0."""
+    singular = (unwrap(ans) == 0)[..., None, None]
+    if not np.any(singular):
+        return (g * ans)[..., None, None] * np.linalg.inv(a).mT
+    inverse = np.linalg.inv(np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a))
+    return g[..., None, None] * np.where(singular, _cofactors(a), ans[..., None, None] * inverse.mT)
+
+
+def _for_cofactors(a: Any) -> tuple[Any, ...]:
+    """Of A = U S Vᴴ: U, Vᴴ, |U Vᴴ|, and P_ij, the product of all singular values but s_i and s_j."""
     u, s, vh = np.linalg.svd(a)
-    others = np.prod(np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]), axis=-1)
-    sign = np.linalg.det(u) * np.linalg.det(vh)
-    return sign[..., None, None] * ((_conj(u) * others[..., None, :]) @ _conj(vh))
+    left_out = np.eye(s.shape[-1], dtype=bool)
+    products = np.prod(np.where(left_out[:, None] | left_out, 1, s[..., None, None, :]), axis=-1)
+    return u, vh, np.linalg.det(u @ vh)[..., None, None], products
 
 
-define_rule(np.linalg.det, a=lambda g, ans, a: g[..., None, None] * _cofactors(a, ans))  # [Giles] 2.2.4
+@primitive
+def _cofactors(a: Any) -> Any:
+    u, vh, sign, products = _for_cofactors(a)
+    return sign * ((_conj(u) * np.linalg.diagonal(products)[..., None, :]) @ _conj(vh))
+
+
+def _cofactors_a(g: Any, a: Any) -> Any:
+    """Of the cofactors of S + E, first to E: P_ij E_jj are added to those on the diagonal, P_ij E_ji are taken from all."""
+    u, vh, sign, products = _for_cofactors(a)
+    g = sign * (_adjoint(u) @ g @ _adjoint(vh))
+    inner = _diagonal(np.sum(products * np.linalg.diagonal(g)[..., None, :], axis=-1)) - (products * g).mT
+    return _conj(u) @ inner @ _conj(vh)
+
+
+define_rule(_cofactors, a=_cofactors_a)
+define_rule(np.linalg.det, a=_det)
 
 
 def _slogdet(g: Any, ans: Any, a: Any) -> Any:
@@ -179,7 +201,7 @@ def _matrix_power(a: Any, n: int) -> Any:
 
 def _power(a: Any, n: int) -> Any:
     if n == 1:
-        return a
+        return np.positive(a)
     half = _power(a, n // 2)
     return half @ half @ a if n % 2 else half @ half
 
@@ -330,8 +352,8 @@ def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: tuple[int, ...], k
     if ord == 2:
         return g * _conj(x) * _inverse(ans)
     zero = unwrap(x) == 0
-    size = np.abs(np.where(zero, 1, x))
-    return np.where(zero, 0, g * _conj(x) / size * (size * _inverse(ans)) ** (ord - 1))
+    size, ans = np.abs(np.where(zero, 1, x)), np.where(unwrap(ans) == 0, 1, ans)
+    return np.where(zero, 0, g * _conj(x) / size * (size / ans) ** (ord - 1))
 
 
 define_rule(_power_norm, x=_power_norm_x)
