@@ -18,6 +18,22 @@ def beside(a: Any, value: Any) -> Any:
     return np.asarray(value, np.result_type(a.dtype, value)) if isinstance(value, (int, float, complex)) else as_array(value)
 
 
+@primitive
+def _difference(a: Any, axis: int) -> Any:
+    return np.diff(a, axis=axis)
+
+
+def _difference_back(g: Any, a_shape: tuple[int, ...], axis: int) -> Any:
+    """Minus the differences of g, with zeros beyond its ends."""
+    if a_shape[axis] == 0:
+        return np.zeros(a_shape, g.dtype)
+    end = np.zeros([1 if i == axis % g.ndim else n for i, n in enumerate(g.shape)], g.dtype)
+    return -_difference(np.concatenate([end, g, end], axis=axis), axis)
+
+
+define_rule(_difference, linear="jointly", a=_difference_back)
+
+
 @composite(np.diff)
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: Any = _NOTHING) -> Any:
     if n < 0:
@@ -35,9 +51,8 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: A
         ends.append([] if end is _NOTHING else [end])
     if ends != [[], []]:
         a = np.concatenate([*ends[0], a, *ends[1]], axis=axis)
-    subtract = np.not_equal if a.dtype == np.bool_ else np.subtract
     for _ in range(n):
-        a = subtract(axis_slice(a, axis, 1, None), axis_slice(a, axis, None, -1))
+        a = np.diff(unwrap(a), axis=axis) if a.dtype == np.bool_ else _difference(a, axis)
     return a
 
 

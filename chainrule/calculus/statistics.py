@@ -13,7 +13,7 @@ from ..core.arrays import as_array
 from ..core.dispatch import composite, define_rule, primitive, unwrap
 from ..core.variable import Variable
 from .indexing import put_item
-from .reductions import _NOTHING, Axis, _axes, _everywhere, _over
+from .reductions import _NOTHING, Axis, _axes, _everywhere, _extremum, _over
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
@@ -117,16 +117,14 @@ def _interpolated(columns: Any, counts: Any, q: Any, method: str) -> Any:
     for count in np.unique(counts):
         if count > 0:
             position[:, counts == count] = _positions(int(count), chances, method)[:, None]
-    ranks = np.floor(position).astype(int)
-    below = _order_statistics(columns, ranks)
-    dtype = np.result_type(below.dtype, np.float16) if below.dtype.kind in "biu" else below.dtype
-    real = np.real(np.zeros((), dtype)).dtype
-    share = (position - ranks).reshape(ranks.shape + (1,) * (below.ndim - ranks.ndim)).astype(real)
-    follows = isinstance(q, Variable) and q.requires_grad
+    ranks, last = np.floor(position).astype(int), np.maximum(counts - 1, 0)
+    share, follows = position - ranks, isinstance(q, Variable) and q.requires_grad
     if not follows and not share.any():
-        return below
-    last = np.maximum(counts - 1, 0)
-    above = _order_statistics(columns, np.minimum(ranks + 1, last))
+        return _order_statistics(columns, ranks)
+    both = _order_statistics(columns, np.concatenate([ranks, np.minimum(ranks + 1, last)]))
+    below, above = both[: len(ranks)], both[len(ranks) :]
+    real = np.real(np.zeros((), np.result_type(both.dtype, np.float16) if both.dtype.kind in "biu" else both.dtype))
+    share = share.reshape(ranks.shape + (1,) * (both.ndim - ranks.ndim)).astype(real.dtype)
     step = above - below
     nearer_below = share < 0.5
     if follows:
@@ -211,25 +209,8 @@ _skipping(np.nanprod, np.prod, 1)
 _skipping(np.nancumsum, np.cumsum, 0)
 _skipping(np.nancumprod, np.cumprod, 1)
 
-
-def _skipping_extremum(function: Any, plain: Any, worst: float) -> None:
-    @composite(function)
-    def reduce(a: Any, axis: Axis = None, *, keepdims: Any = _NOTHING, initial: Any = _NOTHING, where: Any = _NOTHING) -> Any:
-        options = _given(keepdims=keepdims, initial=initial)
-        nan = np.isnan(a)
-        if not nan.any():
-            return plain(a, axis=axis, **options, **_given(where=where))
-        kept = ~nan if _everywhere(where) else ~nan & where
-        made = plain(a, axis=axis, where=kept, **{"initial": worst, **options})
-        empty = ~np.any(kept, axis=axis, **_given(keepdims=keepdims))
-        if initial is not _NOTHING or not np.any(empty):
-            return made
-        _warn("All-NaN slice encountered")
-        return np.where(empty, np.full((), np.nan, made.dtype), made)
-
-
-_skipping_extremum(np.nanmax, np.max, -np.inf)
-_skipping_extremum(np.nanmin, np.min, np.inf)
+for _function in (np.nanmax, np.nanmin):
+    define_rule(_function, a=_extremum, ignores=("initial",))  # NaN is equal to nothing, and so never shares
 
 
 def _skipping_moment(a: Any, axis: Axis, keepdims: Any, where: Any, plain: Callable[..., Any], ddof: Any = 0) -> Any:
@@ -302,16 +283,16 @@ def _cov(
         weights = w if weights is None else weights * w
     mean, total = np.average(x, axis=1, weights=weights, returned=True)
     freedom: Any = total[0] if weights is not None else x.shape[1]
-    if weights is not None and aweights is not None and ddof:
-        freedom = freedom - ddof * np.sum(weights * np.asarray(aweights, float) if not isinstance(aweights, Variable)
-                                          else weights * aweights) / total[0]  # fmt: skip
-    else:
+    if aweights is None or not ddof:
         freedom = freedom - ddof
+    else:
+        freedom = freedom - ddof * np.sum(weights * as_array(aweights)) / total[0]
     if freedom <= 0:
         _warn("Degrees of freedom <= 0 for slice")
         freedom = 0.0
     x = x - mean[:, None]
-    made = np.matmul(x, np.conjugate(x if weights is None else x * weights).T)
+    weighted = x if weights is None else x * weights
+    made = np.matmul(x, (np.conjugate(weighted) if np.iscomplexobj(x) else weighted).T)
     return np.squeeze(made * np.true_divide(1, freedom))
 
 
