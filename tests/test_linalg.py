@@ -3,6 +3,8 @@
 Outputs that are given up to a choice (signs, phases, a basis) are tested through functions to which it makes no difference.
 """
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -167,6 +169,8 @@ def test_lstsq_rcond_and_rank():
     values(lambda a, b: L.lstsq(a, b, rcond=-1), matrices(3, 2), np.arange(3.0))
     with pytest.raises(ValueError):
         L.lstsq(Variable(a), np.ones(2))
+    with pytest.raises(L.LinAlgError, match="must be a matrix"):
+        L.lstsq(Variable(np.ones((2, 3, 3))), np.ones(3))
 
 
 def test_tensorsolve_and_tensorinv():
@@ -562,6 +566,22 @@ def test_no_matrices(name, dtype):
     made = EVERY[name](x)
     sum(np.sum(np.abs(y)) for y in (made if isinstance(made, tuple) else [made])).backward(create_graph=True)
     assert x.grad.shape == x.shape
+
+
+def test_nothing_is_left_for_the_garbage_collector():
+    def run():
+        for f in [*EVERY.values(), lambda a: L.multi_dot([a[0]] * 4), np.fft.fft, np.fft.rfftn, np.fft.irfft2]:
+            made = f(Variable(positive(matrices(2, 3, 3))))
+            sum(np.sum(np.abs(y)) for y in (made if isinstance(made, tuple) else [made])).backward()
+
+    run()
+    gc.collect()
+    gc.disable()
+    try:
+        run()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_lists_and_integers():

@@ -10,7 +10,9 @@ with plain transposes, and the others conjugate as they begin and end. Sources:
 [Wan] Z.-Q. Wan and S.-X. Zhang, Automatic Differentiation for Complex Valued SVD (2019).
 [Golub] G. Golub and V. Pereyra, The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems (1973).
 
-Bases that are not unique. Eigenvectors and singular vectors are given up to a sign or a phase; to equal values belongs a whole
+Of a Hermitian matrix (``eigh``, ``cholesky``) NumPy reads one triangle, and it alone receives a gradient.
+
+Bases that are not unique: eigenvectors and singular vectors are given up to a sign or a phase; to equal values belongs a whole
 space, and the basis in it is arbitrary. The gradient is right for functions to which such choices make no difference to first
 order. A pair of equal values counts as not moving in each other's direction (its inverse gap is taken to be 0): right for
 symmetric functions of eigenvalues and for projections onto the whole space, and all that the factors can tell. Second
@@ -20,7 +22,7 @@ derivatives, and f(A) put together from factors, need values that differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from math import inf, prod
 from operator import index
 from typing import Any
@@ -83,11 +85,14 @@ def _inverse_gaps(w: Any) -> Any:
     return _inverse(w[..., None, :] - w[..., None], _rounding(w))
 
 
-def _require_basis_unused(inner: Any, function: str, part: str) -> None:
-    """Raise if the gradient N̄ of an arbitrary orthonormal basis N depends on the choice: NᴴN̄ must be Hermitian."""
+def _require_basis_unused(inner: Any, k: int, function: str, part: str) -> None:
+    """Raise if the result depends on which basis the columns N of U from the k-th are; ``inner`` is UᴴŪ.
+
+    It does not, to first order, where NᴴN̄ is Hermitian: turning N by a unitary matrix changes nothing.
+    """
     inner = unwrap(inner)
-    skew = inner - _adjoint(inner)
-    if np.max(np.abs(skew), initial=0.0) > np.sqrt(np.finfo(inner.dtype).eps) * np.max(np.abs(inner), initial=1.0):
+    skew = (inner - _adjoint(inner))[..., k:, k:]
+    if np.max(np.abs(skew), initial=0.0) > np.sqrt(np.finfo(inner.dtype).eps) * np.max(np.abs(inner), initial=0.0):
         raise TypeError(
             f"np.linalg.{function}: the result depends on the basis in {part}, which is arbitrary, so it has no gradient; "
             "use the reduced form, or a function of these columns that is the same for every such basis"
@@ -120,10 +125,9 @@ define_rule(_solve_matrix, a=lambda g, ans, a: -(_solve_b(g, a) @ ans.mT), b=_so
 def _det(g: Any, ans: Any, a: Any) -> Any:
     """|A| A⁻ᵀ ([Giles] 2.2.4), the matrix of cofactors also where |A| = 0."""
     singular = (unwrap(ans) == 0)[..., None, None]
-    if not np.any(singular):
-        return (g * ans)[..., None, None] * np.linalg.inv(a).mT
-    inverse = np.linalg.inv(np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a))
-    return g[..., None, None] * np.where(singular, _cofactors(a), ans[..., None, None] * inverse.mT)
+    regular = np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a) if np.any(singular) else a
+    gradient = (g * ans)[..., None, None] * np.linalg.inv(regular).mT
+    return gradient if regular is a else np.where(singular, g[..., None, None] * _cofactors(a), gradient)
 
 
 def _for_cofactors(a: Any) -> tuple[Any, ...]:
@@ -183,6 +187,8 @@ define_rule(_pinv_of, a=_pinv_a, ignores=("rcond", "rtol", "hermitian"))
 def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """X = A⁺ b."""
     a, b = as_array(a), as_array(b)
+    if a.ndim != 2:
+        raise np.linalg.LinAlgError(f"np.linalg.lstsq: a must be a matrix, not of shape {a.shape}")
     (rows, columns), eps = a.shape, float(np.finfo(float).eps)
     rcond = max(a.shape) * eps if rcond is None else eps if rcond < 0 else rcond
     x, s = np.linalg.pinv(a, rcond) @ b, np.linalg.svdvals(a)
@@ -228,7 +234,7 @@ def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 
 
 def _cholesky(g: Any, ans: Any, upper: bool) -> Any:
-    """L⁻ᴴ Φ(LᴴL̄) L⁻¹; [Murray] 10."""
+    """L⁻ᴴ Φ(LᴴL̄) L⁻¹; [Murray]."""
     factor, g = (_adjoint(ans), _adjoint(g)) if upper else (ans, g)
     divided = np.linalg.solve(_adjoint(factor), _lower(factor.mT @ g).mT).mT
     return _of_triangle(np.linalg.solve(factor.mT, divided), upper)
@@ -252,7 +258,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
 
 
 def _qr_a(g: Any, ans: Any) -> Any:
-    """(Q̄ + Q (Φ(B - Bᴴ) - B)) R⁻ᴴ with B = QᴴQ̄ - R̄Rᴴ; [Seeger] 2.2, in this form also for complex matrices.
+    """(Q̄ + Q (Φ(B - Bᴴ) - B)) R⁻ᴴ with B = QᴴQ̄ - R̄Rᴴ; [Seeger], in this form also for complex matrices.
 
     Of a complete Q, the columns beyond R's are orthogonal to the others, and can only turn with them.
     """
@@ -262,7 +268,7 @@ def _qr_a(g: Any, ans: Any) -> Any:
     b = inner[..., :n, :n] - gr[..., :n, :] @ _adjoint(r[..., :n, :])
     turned = gq[..., :n] + q[..., :n] @ (_lower(b - _adjoint(b)) - b)
     if q.shape[-1] > n:
-        _require_basis_unused(inner[..., n:, n:], "qr(mode='complete')", "the columns of Q beyond those of R")
+        _require_basis_unused(inner, n, "qr(mode='complete')", "the columns of Q beyond those of R")
         turned = turned - q[..., n:] @ _adjoint(inner[..., :n, n:])
     return _conj(_adjoint(np.linalg.solve(r[..., :n, :], _adjoint(turned))))
 
@@ -324,7 +330,7 @@ def _through_vectors(u: Any, gu: Any, s: Any) -> Any:
     k, width, negligible = s.shape[-1], u.shape[-1], _rounding(s)
     inner = _adjoint(u) @ gu
     if width > k:
-        _require_basis_unused(inner[..., k:, k:], "svd(full_matrices=True)", "the null space")
+        _require_basis_unused(inner, k, "svd(full_matrices=True)", "the null space")
     every = s if width == k else np.concatenate([s, np.zeros((*s.shape[:-1], width - k), s.dtype)], axis=-1)
     row, column = every[..., None, :], every[..., None]
     gaps = _inverse(row - column + 2 * _diagonal(every), negligible) * _inverse(row + column, negligible)
@@ -461,19 +467,19 @@ def _multi_dot(arrays: Sequence[Any]) -> Any:
     sizes = [1 if arrays[0].ndim == 1 else arrays[0].shape[0], *(a.shape[0] for a in arrays[1:])]
     sizes.append(1 if arrays[-1].ndim == 1 else arrays[-1].shape[1])
 
-    @cache
-    def cheapest(i: int, j: int) -> tuple[int, int]:
-        """The number of multiplications in the product of arrays i to j, and the last array of its left factor."""
-        return min(
-            (
-                (cheapest(i, k)[0] + cheapest(k + 1, j)[0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
-                for k in range(i, j)
-            ),
-            default=(0, i),
-        )  # fmt: skip
+    return _product(arrays, tuple(sizes))
 
-    def product(i: int, j: int) -> Any:
-        k = cheapest(i, j)[1]
-        return arrays[i] if i == j else product(i, k) @ product(k + 1, j)
 
-    return product(0, last)
+def _product(arrays: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+    if len(arrays) == 1:
+        return arrays[0]
+    _, k = _cheapest(sizes)
+    return _product(arrays[:k], sizes[: k + 1]) @ _product(arrays[k:], sizes[k:])
+
+
+@lru_cache(1 << 12)
+def _cheapest(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The fewest multiplications in a product of matrices of ``sizes[i], sizes[i + 1]``, and where to split it for that."""
+    splits = range(1, len(sizes) - 1)
+    costs = ((_cheapest(sizes[: k + 1])[0] + _cheapest(sizes[k:])[0] + sizes[0] * sizes[k] * sizes[-1], k) for k in splits)
+    return min(costs, default=(0, 0))
