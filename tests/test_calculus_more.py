@@ -363,6 +363,21 @@ def test_nan_passes_through_order_statistics_with_no_gradient():
     assert np.isfinite(slope).all()
 
 
+def test_statistics_of_integers():
+    n = Variable(np.array([[3, 1, 7, 1], [2, 2, 5, 0]]))
+    for f in (np.median, np.nanmedian, lambda n: np.quantile(n, 0.3, axis=1), lambda n: np.percentile(n, 50, method="lower"),
+              np.nanmax, np.nanmean, np.cov, np.average, np.diff, np.ediff1d, np.gradient, lambda n: np.polyder(n[0])):  # fmt: skip
+        for ours, numpys in zip(as_list(f(n)), as_list(f(n.data)), strict=True):
+            np.testing.assert_allclose(ours.data, numpys)
+            assert ours.dtype == numpys.dtype
+
+
+def test_nan_in_float32():
+    x = Variable(GAPS.astype(np.float32))
+    for f in (np.median, lambda x: np.quantile(x, 0.5, axis=0), lambda x: np.nanquantile(x, [0.5], axis=0), np.nanmean):
+        assert f(x).dtype == np.float32
+
+
 ALL_NAN = np.array([[np.nan, np.nan, np.nan], [1.0, np.nan, 3.0]])
 
 

@@ -25,6 +25,11 @@ def _warn(message: str) -> None:
     warn(message, RuntimeWarning, stacklevel=5)
 
 
+def _lost(x: Any, where: Any) -> Any:
+    """``x`` with NaN, which no gradient flows through, in some places."""
+    return np.where(where, np.full((), np.nan, x.dtype), x) if where.any() else x
+
+
 # ---- averages -------------------------------------------------------------------------------------------
 
 
@@ -158,7 +163,7 @@ def _quantiles(function: Any, whole: int, skips_nan: bool) -> None:
             made = _interpolated(columns, counts, flat, method)
         else:
             made = _interpolated(columns, np.asarray(len(columns)), flat, method)
-            made = np.where(lost, np.full((), np.nan), made) if lost.any() else made
+            made = _lost(made, lost)
         return np.reshape(made, [*q.shape, *_reduced_shape(a.shape, axis, keepdims)])
 
 
@@ -178,8 +183,7 @@ def _median(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keepdim
         _warn("Mean of empty slice")
         return np.full(_reduced_shape(a.shape, axis, keepdims), np.nan, np.mean(np.zeros(1, a.dtype)).dtype)
     made = np.mean(_order_statistics(columns, np.arange((n - 1) // 2, n // 2 + 1)), axis=0)
-    lost = np.any(np.isnan(columns), axis=0)
-    made = np.where(lost, np.full((), np.nan, made.dtype), made) if lost.any() else made
+    made = _lost(made, np.any(np.isnan(columns), axis=0))
     return np.reshape(made, _reduced_shape(a.shape, axis, keepdims))
 
 
@@ -225,7 +229,7 @@ def _skipping_moment(a: Any, axis: Axis, keepdims: Any, where: Any, plain: Calla
     if not short.any():
         return made
     _warn("Mean of empty slice" if ddof == 0 else "Degrees of freedom <= 0 for slice.")
-    return np.where(np.reshape(short, made.shape), np.full((), np.nan, made.dtype), made)
+    return _lost(made, np.reshape(short, made.shape))
 
 
 @composite(np.nanmean)
