@@ -249,6 +249,7 @@ ONE_ARRAY = {
     "clip by variables": lambda x: np.clip(x, x * 2 - 1, 0.5 * x + 1),
     "clip one side": lambda x: np.clip(x, None, 0.3),
     "take_along_axis": lambda x: np.take_along_axis(x, np.array([[0, 0, 3], [1, 2, 2], [3, 3, 3]]), axis=1),
+    "take_along_axis, broadcast": lambda x: np.take_along_axis(x, np.array([[2, 0, 1, 1]]) % 4, axis=1),
     "diag": lambda x: np.diag(x, 1),
     "diag of a vector": lambda x: np.diag(x[0], -1),
     "diagonal": lambda x: np.diagonal(x[None] * np.ones((2, 1, 1)), 1, 2, 1),

@@ -198,6 +198,13 @@ def test_gradient_is_an_array_or_with_create_graph_a_variable():
     np.testing.assert_allclose(x.grad, [6.0, 12.0])
 
 
+def test_create_graph_makes_variables_even_of_constant_gradients():
+    x = var([1.0, 2.0])
+    np.sum(x).backward(create_graph=True)
+    assert type(x.grad) is Variable
+    np.testing.assert_array_equal(x.grad.data, [1, 1])
+
+
 def test_third_derivative():
     x = var(2.0)
     y = np.sin(x)

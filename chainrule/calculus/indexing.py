@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import as_array, copy, in_memory, zeros
+from ..core.arrays import as_array, copy, in_memory, is_native, zeros
 from ..core.dispatch import composite, define_rule, primitive, unwrap
 
 
@@ -25,7 +25,7 @@ def put_item(v: Any, index: Any, shape: tuple[int, ...]) -> Any:
         return out
     v = in_memory(v)
     out = zeros(shape, like=v)
-    if v.dtype.kind == "f" and v.size > 16:
+    if is_native(v) and v.dtype.kind == "f" and v.size > 16:
         # adding at repeated places is fastest as a weighted count of flat positions
         flat = np.arange(out.size).reshape(shape)[index].reshape(-1)
         values = np.broadcast_to(v, flat.shape) if v.shape == () else np.reshape(v, (-1,))
@@ -54,7 +54,7 @@ def _is_advanced(index: Any) -> bool:
 
 def _without(g: Any, index: Any) -> Any:
     """``g`` with zeros at ``index``."""
-    return set_item(g, index, np.zeros((), g.dtype))
+    return set_item(g, index, g.dtype.type(0))
 
 
 def _value(g: Any, index: Any, value_shape: tuple[int, ...]) -> Any:
@@ -63,7 +63,7 @@ def _value(g: Any, index: Any, value_shape: tuple[int, ...]) -> Any:
     if _is_advanced(index):  # of values for the same element the last one stays
         order, written = np.arange(taken.size).reshape(taken.shape), np.zeros(g.shape, int)
         written[index] = order
-        taken = np.where(written[index] == order, taken, np.zeros((), g.dtype))
+        taken = np.where(written[index] == order, taken, g.dtype.type(0))
     extra = len(value_shape) - taken.ndim
     return np.reshape(taken, (1,) * extra + taken.shape) if extra > 0 else taken
 
@@ -90,13 +90,13 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
 
 
 def places_along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
-    """The index of ``indices`` along an axis, and of the places where they stand along the others."""
+    """The index of ``indices`` along an axis, and of every place along the others."""
     indices = np.asarray(unwrap(indices))
     if indices.ndim != len(shape):
         raise ValueError(f"np.take_along_axis: indices have {indices.ndim} axes, the array has {len(shape)}")
     axis %= len(shape)
-    grid = np.ogrid[tuple(slice(n) for n in indices.shape)]
-    return tuple(indices if i == axis else np.minimum(grid[i], shape[i] - 1) for i in range(len(shape)))
+    grid = np.ogrid[tuple(slice(n) for n in shape)]
+    return tuple(indices if i == axis else grid[i] for i in range(len(shape)))
 
 
 @composite(np.take_along_axis)

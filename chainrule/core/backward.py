@@ -13,7 +13,7 @@ import numpy as np
 from . import config
 from .arrays import as_array, copy, fit, gradient_dtype, ndarray
 from .function import Edge, Function, Output, check_finite, output_edges
-from .variable import Leaf, Variable
+from .variable import Leaf, Variable, as_variable
 
 _writing_grads = Lock()  # threads may share leaves
 
@@ -33,7 +33,7 @@ def backward(
             x = leaf.variable()
             if x is not None:
                 total = g if x._grad is None else x._grad + g
-                x._grad = total if isinstance(total, Variable) else as_array(total)
+                x._grad = as_variable(total) if create_graph else as_array(total)
 
 
 def walk(
