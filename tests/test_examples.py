@@ -1,0 +1,134 @@
+"""The worked examples: their numbers beside published ones and other programs', on small settings."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+for package in ("matplotlib", "scipy"):
+    pytest.importorskip(package)
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(printed, name):
+    """The numbers of the printed row that begins with ``name``."""
+    return [float(x) for x in re.search(rf"^ *{re.escape(name)} +([-\d].*)$", printed, re.MULTILINE)[1].split()]
+
+
+# ---- Lotka-Volterra -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lotka_volterra():
+    return load("lotka_volterra")
+
+
+THETA = np.array([0.55, 0.028, 0.8, 0.024, 34.0, 6.0, 0.25, 0.2])
+
+
+def test_lotka_volterra_finds_what_stan_found(lotka_volterra, tmp_path, capsys):
+    assert lotka_volterra.main(["--steps", "4", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for name in ("alpha", "beta", "gamma", "delta", "sigma hares", "sigma lynx"):
+        estimate, error, stan = row(printed, name)
+        assert abs(estimate - stan) < error
+    np.testing.assert_allclose(row(printed, "hares 1900"), [34.6, 2.6], atol=0.05)
+    assert (tmp_path / "populations.png").stat().st_size > 1000
+
+
+def test_lotka_volterra_is_solved_as_scipy_solves_it(lotka_volterra):
+    from scipy.integrate import solve_ivp
+
+    def rate(t, z):
+        alpha, beta, gamma, delta = THETA[:4]
+        return [(alpha - beta * z[1]) * z[0], (-gamma + delta * z[0]) * z[1]]
+
+    expected = solve_ivp(rate, (0, 20), THETA[4:6], t_eval=np.arange(21), rtol=1e-10, atol=1e-10).y.T
+    np.testing.assert_allclose(np.exp(lotka_volterra.populations(THETA, 16)[::16]), expected, rtol=1e-5)
+
+
+def test_lotka_volterra_gradient(lotka_volterra):
+    cr.check_grads(lambda theta: lotka_volterra.negative_log_likelihood(theta, 1), [THETA], order=2)
+
+
+# ---- Gaussian process -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gaussian_process():
+    return load("gaussian_process")
+
+
+LOG_THETA = np.log([0.02, 25.0, 0.8, 2.0])
+
+
+def test_gaussian_process_forecasts(gaussian_process, tmp_path, capsys):
+    assert gaussian_process.main(["--until", "1995", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "67 years: log marginal likelihood -53.689" in printed
+    assert re.search(r"^ +1995 +30 +0\.81 +1\.82 +5\.88 +100%$", printed, re.MULTILINE)
+    assert "their duration m, years      2.34  (times or divided by 1.19)" in printed
+    assert (tmp_path / "forecasts.png").stat().st_size > 1000
+
+
+def test_gaussian_process_gradient(gaussian_process):
+    t, y = gaussian_process.YEARS[::8], gaussian_process.CO2[::8]
+    cr.check_grads(lambda p: gaussian_process.log_marginal_likelihood(p, t, y), [LOG_THETA], order=2)
+
+
+def test_gaussian_process_agrees_with_scikit_learn(gaussian_process):
+    pytest.importorskip("sklearn")
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
+
+    t, y, a = gaussian_process.YEARS, gaussian_process.CO2, np.exp(LOG_THETA)
+    kernel = ConstantKernel(a[0] ** 2) * DotProduct(a[1]) ** 2 + ConstantKernel(a[2] ** 2) * Matern(a[3], nu=1.5)
+    other = GaussianProcessRegressor(kernel, alpha=gaussian_process.UNCERTAINTY**2, optimizer=None)
+    other.fit(t[:, None] - gaussian_process.CENTRE, y - gaussian_process.LEVEL)
+    expected, gradient = other.log_marginal_likelihood(other.kernel_.theta, eval_gradient=True)
+    ours, ours_gradient = cr.value_and_grad(gaussian_process.log_marginal_likelihood)(LOG_THETA, t, y)
+    np.testing.assert_allclose(ours, expected)
+    np.testing.assert_allclose(ours_gradient / [2, 1, 2, 1], gradient)  # it counts in log a², log b²
+
+    at = np.array([2030.0, 2040.0])
+    mean, deviation = gaussian_process.predict(LOG_THETA, t, y, at)
+    expected, latent = other.predict(at[:, None] - gaussian_process.CENTRE, return_std=True)
+    np.testing.assert_allclose(mean - gaussian_process.LEVEL, expected)
+    np.testing.assert_allclose(deviation**2 - gaussian_process.UNCERTAINTY**2, latent**2, rtol=1e-6)
+
+
+# ---- maximum likelihood ---------------------------------------------------------------------------------
+
+
+def test_maximum_likelihood_prints_what_statsmodels_prints(tmp_path, capsys):
+    example = load("maximum_likelihood")
+    assert example.main(["--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Logit: log-likelihood -12.890" in printed
+    assert "Probit: log-likelihood -12.819" in printed
+    table = re.findall(r"^  \w+ +(-?\d+\.\d{4} +\d\.\d{3}) +(-?\d+\.\d{4} +\d\.\d{3})$", printed, re.MULTILINE)
+    assert len(table) == 14
+    for ours, theirs in table:
+        assert ours.split() == theirs.split()
+    assert (tmp_path / "probabilities.png").stat().st_size > 1000
+
+
+def test_maximum_likelihood_derivatives():
+    example = load("maximum_likelihood")
+    b = np.array([-3.0, 0.8, 0.05, 1.0])
+    for model in (example.LOGIT, example.PROBIT):
+        cr.check_grads(model.log_likelihood, [b], order=2)
+        cr.check_grads(model.mean_effects, [b], order=1)
