@@ -117,6 +117,8 @@ def walk(
                     continue
                 table[edge] = gx
                 if edge.__class__ is Leaf or (stop and edge in stop):
+                    if create_graph:  # a Variable may come to an array
+                        continue
                     if gx.__class__ is ndarray and gx.base is None and gx is not g and f.returns_fresh_arrays:
                         own.add(edge)
                     continue
