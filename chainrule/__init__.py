@@ -18,7 +18,7 @@ from .core.function import Function
 from .core.variable import Parameter, Variable, as_variable
 
 if TYPE_CHECKING:
-    from . import array_api, data, einops, functional, io, nn, optim, random, viz
+    from . import array_api, data, einops, functional, io, nn, optim, random, scipy, viz
     from .implicit import checkpoint, fixed_point
     from .io import load, save
     from .random import manual_seed
@@ -92,7 +92,7 @@ exp = _RECORDERS[_np.exp]
 identical = _RECORDERS[_np.positive]
 
 #: Imported when they are first used, so that who needs only derivatives waits for nothing else.
-_ROOMS = {"array_api", "data", "einops", "functional", "io", "nn", "optim", "random", "viz"}
+_ROOMS = {"array_api", "data", "einops", "functional", "io", "nn", "optim", "random", "scipy", "viz"}
 _ELSEWHERE = {
     "load": "io",
     "save": "io",
