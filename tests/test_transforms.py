@@ -286,3 +286,23 @@ def test_layers_in_forward_mode():
     np.testing.assert_allclose(
         tangent, (net(x + h * tx, w + h * tw) - net(x - h * tx, w - h * tw)) / (2 * h), rtol=1e-4, atol=1e-6
     )
+
+
+def test_gradients_inside_of_forward_are_arrays():
+    # as a solver needs them that is given a Jacobian, whatever is differentiated around it
+    class Root(cr.Function):
+        def forward(self, a):
+            x = np.ones_like(a)
+            for _ in range(20):
+                x = x - (x**3 - a) / np.asarray(cr.elementwise_grad(lambda x: x**3)(x))
+            return x
+
+        def backward(self, g):
+            return g / (3 * self.outputs[0].data ** 2)
+
+    a = np.array([2.0, 5.0])
+    expected = a ** (-2 / 3) / 3
+    np.testing.assert_allclose(cr.elementwise_grad(Root())(a), expected)
+    np.testing.assert_allclose(cr.jvp(Root(), [a], [np.ones(2)])[1], expected)
+    np.testing.assert_allclose(cr.hessian(lambda a: np.sum(Root()(a)))(a), np.diag(-2 / 9 * a ** (-5 / 3)))
+    cr.check_grads(Root(), [a], order=3)

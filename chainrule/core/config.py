@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any
@@ -15,6 +16,19 @@ forward: ContextVar[Any] = ContextVar("forward", default=None)
 reverse: ContextVar[bool] = ContextVar("reverse", default=False)
 #: Whether what runs has run before, so that it must leave running statistics alone.
 recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
+
+
+def apart(fn: Callable[..., Any], *arrays: Any) -> Any:
+    """Call a function of arrays apart from what is differentiated around it: gradients inside it are arrays, too."""
+    if forward.get() is None and not reverse.get():
+        return fn(*arrays)
+    tokens = forward.set(None), reverse.set(False)
+    try:
+        return fn(*arrays)
+    finally:
+        forward.reset(tokens[0])
+        reverse.reset(tokens[1])
+
 
 MODES: dict[str, ContextVar[bool]] = {mode.name: mode for mode in (enable_backprop, train, debug)}
 

@@ -91,7 +91,7 @@ class Function:
     def __call__(self, *inputs: Any) -> Any:
         call = _twin(self)
         arrays = tuple(x._data if isinstance(x, Variable) else as_array(x) for x in inputs)
-        result = call.forward(*arrays)
+        result = config.apart(call.forward, *arrays)
         several = isinstance(result, (tuple, list))
         outputs = tuple(as_array(y) for y in (result if several else (result,)))
         edges = tuple(x._edge if isinstance(x, Variable) else None for x in inputs)
