@@ -194,7 +194,7 @@ def test_logistic_regression_on_a_cluster(da, observations):
     x, t = observations
     expected = gradients(x, t)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         got = gradients(da.from_array(x, chunks=(250, 5)), da.from_array(t, chunks=250))
@@ -215,54 +215,116 @@ def test_logistic_regression_on_a_cluster(da, observations):
 
 
 OF_ONE = """
-    negative square reciprocal exp expm1 log log1p sin cos tan arctan sinh tanh sqrt absolute sum prod mean var std max min ptp
-    cumsum cumprod transpose ravel flip tril triu squeeze
+    negative square reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan arctan sinh cosh tanh arcsinh sqrt cbrt fabs
+    absolute sum prod mean var std max min ptp cumsum cumprod transpose ravel flip tril triu squeeze diff
 """
-OF_TWO = "add subtract multiply divide remainder power logaddexp arctan2 hypot maximum minimum"
-Y = rng.random((6, 4)) + 0.5
-
-
-def beside_y(f):
-    return lambda x: f(x, Y)
-
-
-ON_CHUNKS = {
-    **{name: getattr(np, name) for name in OF_ONE.split()},
-    **{name: beside_y(getattr(np, name)) for name in OF_TWO.split()},
-    "sum over an axis": lambda x: x * np.sum(x, axis=1, keepdims=True),
-    "slice": lambda x: x[1:4],
-    "row": lambda x: x[2],
-    "mask": lambda x: x[np.array([True, False] * 3)],
-    "concatenate": lambda x: np.concatenate([x, x * 2], axis=1),
-    "stack": lambda x: np.stack([x, x * 3]),
-    "split": lambda x: np.split(x, 2)[1],
-    "tile": lambda x: np.tile(x, (2, 1)),
-    "pad": lambda x: np.pad(x, 1),
-    "where": lambda x: np.where(x > 1, x, 0.0),
-    "clip": lambda x: np.clip(x, 0.7, 1.2),
-    "tensordot": lambda x: np.tensordot(x, Y.T, 1),
-    "einsum": lambda x: np.einsum("ij,kj->ik", x, Y),
-    "softmax": lambda x: cr.functional.softmax(x),
-    "layer norm": lambda x: cr.functional.layer_norm(x, (4,)),
-    "cross entropy": lambda x: cr.functional.binary_cross_entropy_with_logits(x, (Y > 1) * 1.0),
+OF_TWO = "add subtract multiply divide remainder power logaddexp arctan2 hypot maximum minimum copysign fmod outer inner"
+ON_ANY_ARRAY = {
+    **{name: lambda x, y, f=name: getattr(np, f)(x) for name in OF_ONE.split()},
+    **{name: lambda x, y, f=name: getattr(np, f)(x, y) for name in OF_TWO.split()},
+    "sum over an axis": lambda x, y: x * np.sum(x, axis=1, keepdims=True),
+    "slice": lambda x, y: x[1:4],
+    "row": lambda x, y: x[2],
+    "mask": lambda x, y: x[np.array([True, False] * 3)],
+    "concatenate": lambda x, y: np.concatenate([x, x * 2], axis=1),
+    "stack": lambda x, y: np.stack([x, x * 3]),
+    "split": lambda x, y: np.split(x, 2)[1],
+    "tile": lambda x, y: np.tile(x, (2, 1)),
+    "pad": lambda x, y: np.pad(x, 1),
+    "where": lambda x, y: np.where(x > 1, x, 0.0),
+    "clip": lambda x, y: np.clip(x, 0.7, 1.2),
+    "matmul": lambda x, y: y @ x.T,
+    "tensordot": lambda x, y: np.tensordot(x, y.T, 1),
+    "einsum": lambda x, y: np.einsum("ij,kj->ik", x, y),
+    "relu": lambda x, y: cr.functional.relu(x - 1),
+    "softmax": lambda x, y: cr.functional.softmax(x),
+    "layer norm": lambda x, y: cr.functional.layer_norm(x, (4,)),
+    "cross entropy": lambda x, y: cr.functional.binary_cross_entropy_with_logits(x, y),
 }
+A, B = rng.random((2, 6, 4)) + 0.5
+
+
+def gradients_of(f, array=lambda a: a):
+    """The gradients of Σ f(x, y)² in x, and in y where there is one; ``array`` makes the arrays to try."""
+    x, y = (Variable(array(a)) for a in (A, B))
+    np.sum(np.square(f(x, y))).backward()
+    return x.grad, y.grad
 
 
 @pytest.mark.filterwarnings("error::FutureWarning")
-@pytest.mark.parametrize("name", ON_CHUNKS)
+@pytest.mark.parametrize("name", ON_ANY_ARRAY)
 def test_functions_on_chunks_stay_lazy(da, name):
-    data, f = rng.random((6, 4)) + 0.5, ON_CHUNKS[name]
-    x, chunked = Variable(data), Variable(da.from_array(data, chunks=(3, 4)))
-    for v in (x, chunked):
-        np.sum(np.square(f(v))).backward()
-    assert isinstance(f(chunked).data, da.Array)
-    assert isinstance(chunked.grad, da.Array)
-    np.testing.assert_allclose(chunked.grad.compute(), x.grad)
+    expected = gradients_of(ON_ANY_ARRAY[name])
+    got = gradients_of(ON_ANY_ARRAY[name], lambda a: da.from_array(a, chunks=(3, 4)))
+    for g, e in zip(got, expected, strict=True):
+        assert (g is None) == (e is None)
+        if g is not None:
+            assert isinstance(g, da.Array)
+            np.testing.assert_allclose(g.compute(), e)
 
 
 def test_what_dask_cannot_do_is_done_in_memory(da):
-    data = rng.random((6, 4))
-    x, chunked = Variable(data), Variable(da.from_array(data, chunks=(3, 4)))
+    x, chunked = Variable(A), Variable(da.from_array(A, chunks=(3, 4)))
     for v in (x, chunked):
         np.sum(np.square(np.take(v, [2, 0, 2], axis=0))).backward()
     np.testing.assert_allclose(chunked.grad, x.grad)
+
+
+# ---- CuPy, in effigy: an array that speaks NumPy's protocols, and refuses NumPy's arrays ----------------
+
+
+class Elsewhere(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array of a device that NumPy cannot reach: nothing goes there or comes back but by saying so."""
+
+    def __init__(self, array):
+        self.there = np.asarray(array)
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("implicit conversion to a NumPy array")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        if any(isinstance(x, Variable) for x in inputs):
+            return NotImplemented
+        return elsewhere(getattr(ufunc, method)(*only_there(inputs), **only_there(options)))
+
+    def __array_function__(self, function, types, args, options):
+        if any(issubclass(t, Variable) for t in types):
+            return NotImplemented
+        return elsewhere(function(*only_there(args), **only_there({n: v for n, v in options.items() if n != "like"})))
+
+    def __getitem__(self, index):
+        return Elsewhere(self.there[index])
+
+    def __setitem__(self, index, value):
+        self.there[index] = only_there(value)
+
+    def __getattr__(self, name):
+        found = getattr(self.__dict__["there"], name)
+        return (lambda *args, **options: elsewhere(found(*args, **options))) if callable(found) else elsewhere(found)
+
+
+def only_there(value):
+    if isinstance(value, np.ndarray):
+        raise TypeError("NumPy's array beside one of elsewhere")
+    if isinstance(value, (list, tuple)):
+        return type(value)(only_there(v) for v in value)
+    if isinstance(value, dict):
+        return {name: only_there(v) for name, v in value.items()}
+    return value.there if isinstance(value, Elsewhere) else value
+
+
+def elsewhere(ans):
+    if type(ans) in (list, tuple):
+        return type(ans)(elsewhere(a) for a in ans)
+    return Elsewhere(ans) if isinstance(ans, (np.ndarray, np.generic)) else ans
+
+
+@pytest.mark.parametrize("name", ON_ANY_ARRAY)
+def test_rules_bring_no_array_of_numpys(name):
+    expected = gradients_of(ON_ANY_ARRAY[name])
+    got = gradients_of(ON_ANY_ARRAY[name], Elsewhere)
+    for g, e in zip(got, expected, strict=True):
+        assert (g is None) == (e is None)
+        if g is not None:
+            assert isinstance(g, Elsewhere)
+            np.testing.assert_allclose(g.there, e)

@@ -15,7 +15,7 @@ _LN10 = float(np.log(10.0))
 
 def _zero_where(condition: Any, x: Any) -> Any:
     """``x``, but 0 where ``condition`` holds, also where ``x`` is not finite there."""
-    return np.where(condition, np.zeros((), x.dtype), x)
+    return np.where(condition, x.dtype.type(0), x)
 
 
 # ---- arithmetic -----------------------------------------------------------------------------------------
@@ -37,15 +37,15 @@ def _power_x(g: Any, x: Any, y: Any) -> Any:
     if np.ndim(y) == 0 and not getattr(y, "requires_grad", False):
         y = float(y) if np.isrealobj(y) else complex(y)  # a plain number: weak, and fast where it is 2 or 0.5
         return g * (y * x ** (y - 1)) if y != 0 else g * np.zeros_like(x)
-    return g * _zero_where(y == 0, y * np.power(x, np.where(y == 0, np.ones((), y.dtype), y - 1)))
+    return g * _zero_where(y == 0, y * np.power(x, np.where(y == 0, y.dtype.type(1), y - 1)))
 
 
 def _power_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
     """x^y log(x), taken to be 0 at x = 0. A negative base has a real power at integers alone: there it is NaN."""
     zero = (x == 0) & (np.real(y) >= 0)
     negative = False if np.iscomplexobj(ans) else np.less(x, 0)
-    gradient = _zero_where(zero, ans * np.log(np.where(zero | negative, np.ones((), ans.dtype), x)))
-    return g * np.where(negative, np.full((), np.nan, ans.dtype), gradient)
+    gradient = _zero_where(zero, ans * np.log(np.where(zero | negative, ans.dtype.type(1), x)))
+    return g * np.where(negative, ans.dtype.type(np.nan), gradient)
 
 
 elementwise(np.power, _power_x, _power_y)
@@ -64,7 +64,7 @@ elementwise(np.log1p, lambda g, x: g / (1 + x))
 
 def share(g: Any, ans: Any, x: Any, exp: Any) -> Any:
     """G times the share exp(x - ans) that x has in the sum whose logarithm is ans, without inf - inf."""
-    same, zero = np.isinf(x) & (x == ans), np.zeros((), ans.dtype)
+    same, zero = np.isinf(x) & (x == ans), ans.dtype.type(0)
     return g * exp(np.where(same, zero, x) - np.where(same, zero, ans))
 
 
@@ -99,7 +99,7 @@ elementwise(np.degrees, lambda g: g * (180 / np.pi))
 
 def _nonzero(d: Any) -> Any:
     """A divisor that is 1 in place of 0: what it divides is 0 there too."""
-    return np.where(d == 0, np.ones((), d.dtype), d)
+    return np.where(d == 0, d.dtype.type(1), d)
 
 
 elementwise(
@@ -130,7 +130,7 @@ elementwise(np.conjugate, lambda g: np.conjugate(g))
 
 
 def _chosen(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    return np.where(x == y, g * 0.5, np.where(x == ans, g, np.zeros((), g.dtype)))
+    return np.where(x == y, g * 0.5, np.where(x == ans, g, g.dtype.type(0)))
 
 
 for _extremum in (np.maximum, np.minimum, np.fmax, np.fmin):
@@ -268,4 +268,4 @@ def _logn(n: Any, x: Any) -> Any:
 @composite(np.emath.power)
 def _complex_power(x: Any, p: Any) -> Any:
     made = np.emath.power(unwrap(x), unwrap(p))
-    return np.power(np.multiply(x, np.ones((), made.dtype)) if np.iscomplexobj(made) else x, p)
+    return np.power(np.multiply(x, made.dtype.type(1)) if np.iscomplexobj(made) else x, p)

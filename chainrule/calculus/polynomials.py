@@ -110,7 +110,7 @@ def _poly(seq_of_zeros: Any) -> Any:
         zeros = np.linalg.eigvals(zeros)
     made: Any = np.ones(1, zeros.dtype)
     for zero in zeros:
-        made = np.convolve(made, np.stack([np.ones((), zeros.dtype), -zero]))
+        made = np.convolve(made, np.stack([zeros.dtype.type(1), -zero]))
     if np.iscomplexobj(made):
         paired = np.sort(zeros.data)
         made = np.real(made) if np.all(paired == np.sort(np.conjugate(paired))) else made

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.arrays import spread
 from ..core.dispatch import composite, define_rule
 from .constants import named
 
@@ -35,15 +36,10 @@ def axis_slice(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
     return x[(slice(None),) * (axis % x.ndim) + (slice(start, stop),)]
 
 
-#: Up to so many elements it takes longer to broadcast than to fill.
-_FEW = 4096
-
-
 def _spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: Any, where: Any) -> Any:
     """The transpose of a sum: the gradient at each element that was summed."""
-    g = _restored(g, axis, keepdims, shape)
-    g = g + np.zeros(shape, g.dtype) if prod(shape) <= _FEW else np.broadcast_to(g, shape)
-    return g if _everywhere(where) else np.where(where, g, np.zeros((), g.dtype))
+    g = spread(_restored(g, axis, keepdims, shape), shape)
+    return g if _everywhere(where) else np.where(where, g, g.dtype.type(0))
 
 
 def _everywhere(where: Any) -> bool:
@@ -83,7 +79,7 @@ def _deviation(a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> An
     given = {} if _everywhere(where) else {"where": where}
     centred = np.conjugate(a - np.mean(a, axis=axis, keepdims=True, **given))
     deviation = _over(centred, _count(a.shape, axis, where) - ddof)
-    return deviation if _everywhere(where) else np.where(where, deviation, np.zeros((), deviation.dtype))
+    return deviation if _everywhere(where) else np.where(where, deviation, deviation.dtype.type(0))
 
 
 def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
@@ -93,7 +89,7 @@ def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, corre
 def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
-    return g * _deviation(a, axis, ddof, where, correction) / np.where(ans == 0, np.ones((), ans.dtype), ans)
+    return g * _deviation(a, axis, ddof, where, correction) / np.where(ans == 0, ans.dtype.type(1), ans)
 
 
 define_rule(np.var, a=_var, ignores=("dtype",))
@@ -106,7 +102,7 @@ def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
     chosen = a == ans if _everywhere(where) else (a == ans) & where
     ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)
-    return np.where(chosen, _over(g, np.maximum(ties, 1)), np.zeros((), g.dtype))
+    return np.where(chosen, _over(g, np.maximum(ties, 1)), g.dtype.type(0))
 
 
 for _function in (np.max, np.amax, np.min, np.amin):
@@ -123,7 +119,7 @@ def _ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _products_before(a: Any) -> Any:
     """Along the last axis, the product of all elements before each."""
-    ones = np.ones((*a.shape[:-1], 1), a.dtype)
+    ones = np.ones_like(a[..., :1])
     return np.concatenate([ones, np.cumprod(a[..., :-1], axis=-1)], axis=-1)
 
 
@@ -133,7 +129,7 @@ def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> An
     if not _everywhere(where):
         gradient = _prod(g, np.prod(np.where(where, a, 1), axis=axis, keepdims=True), np.where(where, a, 1),
                          axis, True, True)  # fmt: skip
-        return np.where(where, gradient, np.zeros((), gradient.dtype))
+        return np.where(where, gradient, gradient.dtype.type(0))
     if np.all(a != 0):
         return g * _restored(ans, axis, keepdims, a.shape) / a
     axes = _axes(axis, a.ndim)

@@ -25,9 +25,9 @@ def _difference(a: Any, axis: int) -> Any:
 
 def _difference_back(g: Any, a_shape: tuple[int, ...], axis: int) -> Any:
     """Minus the differences of g, with zeros beyond its ends."""
-    if a_shape[axis] == 0:
+    if a_shape[axis] < 2:
         return np.zeros(a_shape, g.dtype)
-    end = np.zeros([1 if i == axis % g.ndim else n for i, n in enumerate(g.shape)], g.dtype)
+    end = np.zeros_like(axis_slice(g, axis, 0, 1))
     return -_difference(np.concatenate([end, g, end], axis=axis), axis)
 
 
@@ -147,7 +147,7 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
     before = np.clip(np.searchsorted(unwrap(xp), unwrap(x), side="right") - 1, 0, max(xp.size - 2, 0))
     after = np.minimum(before + 1, xp.size - 1)
     x0, x1, f0, f1 = xp[before], xp[after], fp[before], fp[after]
-    gap = np.where(x1 == x0, np.ones((), x0.dtype), x1 - x0)
+    gap = np.where(x1 == x0, x0.dtype.type(1), x1 - x0)
     # where x is not between the points, the line through them is not used, and must not overflow
     beyond = (x < xp[0], x > xp[-1])
     inside = np.where(beyond[0] | beyond[1], x0, x)

@@ -14,7 +14,7 @@ from .indexing import set_item
 
 def _where(chosen: bool) -> Any:
     def gradient(g: Any, condition: Any) -> Any:
-        zero = np.zeros((), g.dtype)
+        zero = g.dtype.type(0)
         return np.where(condition, g, zero) if chosen else np.where(condition, zero, g)
 
     return gradient
@@ -41,7 +41,7 @@ def _clip(a: Any, a_min: Any = _NOTHING, a_max: Any = _NOTHING, *, min: Any = _N
 def _bounded(a: Any, bound: Any, extremum: Any, beyond: Any) -> Any:
     if getattr(bound, "requires_grad", False):
         return extremum(a, bound)
-    bound = np.asarray(bound, a.dtype) if isinstance(bound, (int, float)) else bound
+    bound = a.dtype.type(bound) if isinstance(bound, (int, float)) else bound
     return np.where(beyond(a, bound), bound, a)
 
 

@@ -27,7 +27,7 @@ def _warn(message: str) -> None:
 
 def _lost(x: Any, where: Any) -> Any:
     """``x`` with NaN, which no gradient flows through, in some places."""
-    return np.where(where, np.full((), np.nan, x.dtype), x) if where.any() else x
+    return np.where(where, x.dtype.type(np.nan), x) if where.any() else x
 
 
 # ---- averages -------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def _share_among_equals(g: Any, a: Any, values: Any) -> Any:
     for gradient_of_one, value in zip(g, values, strict=True):
         chosen = a == value
         ties = np.maximum(np.sum(chosen, axis=0), 1)
-        gradient = gradient + np.where(chosen, _over(gradient_of_one, ties), np.zeros((), g.dtype))
+        gradient = gradient + np.where(chosen, _over(gradient_of_one, ties), g.dtype.type(0))
     return gradient
 
 
@@ -201,7 +201,7 @@ def _nanmedian(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keep
 def _filled(a: Any, value: float) -> Any:
     """``a`` with ``value`` in place of NaN."""
     nan = np.isnan(a)
-    return np.where(nan, np.full((), value, a.dtype), a) if nan.any() else a
+    return np.where(nan, a.dtype.type(value), a) if nan.any() else a
 
 
 def _skipping(function: Any, plain: Any, neutral: float) -> None:

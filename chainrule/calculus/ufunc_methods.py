@@ -25,8 +25,8 @@ def _reduce_logarithms(ufunc: np.ufunc, exp: Any) -> Any:
 
     def derivative(g: Any, ans: Any, a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
         g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
-        shares = share(g, ans, a if _everywhere(where) else np.where(where, a, np.full((), -np.inf, a.dtype)), exp)
-        return shares if _everywhere(where) else np.where(where, shares, np.zeros((), shares.dtype))
+        shares = share(g, ans, a if _everywhere(where) else np.where(where, a, a.dtype.type(-np.inf)), exp)
+        return shares if _everywhere(where) else np.where(where, shares, shares.dtype.type(0))
 
     define_rule(reduce, a=derivative)
 
@@ -55,7 +55,7 @@ def _accumulate(ufunc: np.ufunc, factors: Callable[[Any], Any], last: Callable[.
 def _running_share(exp: Any) -> dict[str, Any]:
     """r_k = log Σ_(i≤k) exp(a_i): factors exp(r_k - r_(k+1)), which are at most 1, and then the element's own share of r_k."""
     return {
-        "factors": lambda ans: share(np.ones((), ans.dtype), ans[..., 1:], ans[..., :-1], exp),
+        "factors": lambda ans: share(ans.dtype.type(1), ans[..., 1:], ans[..., :-1], exp),
         "last": lambda scan, g, ans, a: share(scan(g), ans, a, exp),
     }
 
@@ -66,7 +66,7 @@ def _share_of_the_run(scan: Callable[[Any], Any], g: Any, ans: Any, a: Any) -> A
     count = np.ones(ans.shape, g.dtype)
     for k in range(1, ans.shape[-1]):
         count[..., k] = np.where(ans[..., k] == ans[..., k - 1], count[..., k - 1] + chosen[..., k], 1)
-    return np.where(chosen, scan(g / count), np.zeros((), g.dtype))
+    return np.where(chosen, scan(g / count), g.dtype.type(0))
 
 
 _ufunc: Any

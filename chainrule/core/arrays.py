@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,14 @@ def copy(x: Array) -> Array:
     return np.copy(x) if isinstance(x, (ndarray, np.generic)) else x.copy()
 
 
-def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Zeros of the dtype of ``like``, and of its library."""
-    return np.zeros(shape, like.dtype, like=like if is_array(like) else None)
+def is_native(x: object) -> bool:
+    """Whether ``x`` is NumPy's own array."""
+    return x.__class__ is ndarray
+
+
+def zeros(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
+    """Zeros in the library of ``like``, and of its dtype if no other is given."""
+    return np.zeros(shape, like.dtype if dtype is None else dtype, like=like if is_array(like) else None)
 
 
 def in_memory(x: Array) -> Array:
@@ -70,6 +76,17 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     if axes:
         x = np.sum(x, axis=axes)
     return np.reshape(x, shape) if x.shape != shape else x
+
+
+#: Up to so many elements it takes NumPy longer to broadcast than to fill.
+_FEW = 4096
+
+
+def spread(x: Array, shape: tuple[int, ...]) -> Array:
+    """``x`` broadcast to ``shape``."""
+    if x.__class__ is ndarray and prod(shape) <= _FEW:
+        return x + np.zeros(shape, x.dtype)
+    return np.broadcast_to(x, shape)
 
 
 def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Array:

@@ -10,7 +10,7 @@ from weakref import ref
 import numpy as np
 
 from . import config
-from .arrays import Array, as_array, gradient_dtype
+from .arrays import Array, as_array, gradient_dtype, zeros
 from .variable import Leaf, Variable
 
 #: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``,
@@ -301,8 +301,9 @@ def materialise(call: Function, g: Any) -> tuple[Any, ...]:
     """The gradients that a subclass's backward gets: arrays, and zeros for outputs that were not used."""
     if call.ports is None:
         return (g if isinstance(g, Variable) else as_array(g),)
+    like = next((_plain(gy) for gy in g if gy is not None), None)
     return tuple(
-        np.zeros(shape, gradient_dtype(dtype)) if gy is None else gy if isinstance(gy, Variable) else as_array(gy)
+        zeros(shape, like, gradient_dtype(dtype)) if gy is None else gy if isinstance(gy, Variable) else as_array(gy)
         for gy, shape, dtype in zip(g, call.shape, call.dtype, strict=True)
     )
 

@@ -41,7 +41,7 @@ def leaky_relu(input: Array, negative_slope: float = 0.01) -> Array:
 
 def _slopes(x: Any, negative_slope: float) -> Any:
     """1 where x > 0, else ``negative_slope``."""
-    return np.where(x > 0, np.ones((), x.dtype), np.asarray(negative_slope, x.dtype))
+    return np.where(x > 0, x.dtype.type(1), np.asarray(negative_slope, x.dtype))
 
 
 define_rule(leaky_relu, input=lambda g, input, negative_slope: g * _slopes(input, negative_slope))
@@ -205,7 +205,7 @@ def logsumexp(input: Array, dim: Axes, keepdim: bool = False) -> Array:
     array(1000.69314718)
     """
     top = np.max(input, axis=dim, keepdims=True)
-    top = np.where(np.isfinite(top), top, np.zeros((), top.dtype))
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
     with np.errstate(divide="ignore"):  # the logarithm of no element, or of none but exp(-inf)
         y = np.log(np.sum(np.exp(input - top), axis=dim, keepdims=True)) + top
     return y if keepdim else np.asarray(np.squeeze(y, axis=dim))

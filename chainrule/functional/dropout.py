@@ -27,6 +27,6 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     if not training or p == 0:
         return input
     if p == 1:
-        return input * np.zeros((), input.dtype)
+        return input * input.dtype.type(0)
     kept = generator().random(input.shape, np.float32) >= p
     return input * (kept * np.asarray(1 / (1 - p), input.dtype))

@@ -198,7 +198,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     if log_target:
         loss = np.exp(target) * (target - input)
     else:
-        loss = target * (np.log(np.where(target > 0, target, np.ones((), target.dtype))) - input)
+        loss = target * (np.log(np.where(target > 0, target, target.dtype.type(1))) - input)
     return np.sum(loss) / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
 
 
