@@ -1,22 +1,5 @@
-"""Derivative rules, one table for each family of NumPy's functions."""
+"""Derivative rules, one table for each family of NumPy's functions; those of everyday use here, the others in ``further``."""
 
-# ruff: noqa: F401  (imported for the rules that they add to the table)
+from . import constants, elementwise, indexing, linear_algebra, methods, reductions, selection, shapes
 
-from . import (
-    assignment,
-    constants,
-    construction,
-    elementwise,
-    fft,
-    indexing,
-    linalg,
-    linear_algebra,
-    polynomials,
-    reductions,
-    samples,
-    selection,
-    shapes,
-    statistics,
-)
-
-from . import methods, ufunc_methods  # isort: skip  (what the operators and methods call must have been defined)
+__all__ = ["constants", "elementwise", "indexing", "linear_algebra", "methods", "reductions", "selection", "shapes"]

@@ -28,17 +28,27 @@ NO_GRADIENT: set[Any] = set()
 #: Why a function that NumPy lets us catch cannot be used on a Variable.
 UNSUPPORTED: dict[Any, str] = {}
 
-#: Rules for other libraries' functions, imported when the library is in use and a function without a rule is met.
-_LATER = {"scipy.special": "chainrule.calculus.special"}
+#: Tables of rules that are imported when a library is in use and a function without a rule is met.
+_LATER = {"numpy": "chainrule.calculus.further", "scipy.special": "chainrule.calculus.special"}
+
+
+def _import_more_rules() -> bool:
+    """Import the next table that may have a rule; False if there is none."""
+    library = next((name for name in _LATER if name in sys.modules), None)
+    if library is None:
+        return False
+    before = dict(RULES)
+    import_module(_LATER[library])
+    RULES.update(before)  # what users have defined stays
+    _LATER.pop(library, None)
+    return True
 
 
 def is_known(function: Any) -> bool:
     """Whether there is a rule for ``function``, or it has no gradient."""
     while function not in RULES and function not in NO_GRADIENT:
-        library = next((name for name in _LATER if name in sys.modules), None)
-        if library is None:
+        if not _import_more_rules():
             return False
-        import_module(_LATER.pop(library))
     return True
 
 
@@ -417,9 +427,9 @@ class _Recorders(dict[Any, Callable[..., Any]]):
     """What records a call of each function, made from its rule at first use."""
 
     def __missing__(self, function: Any) -> Callable[..., Any]:
-        rule = RULES.get(function)
-        if rule is None:
+        if not is_known(function) or function in NO_GRADIENT:
             raise no_rule(function)
+        rule = RULES[function]
         made = generate(rule) if isinstance(rule, Rule) and rule.parameters and not rule.is_general else rule
         self[function] = made
         return made
@@ -446,6 +456,8 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
         if ufunc in NO_GRADIENT:
             return ufunc(*unwrap(inputs), **unwrap(kwargs))
         return RULES[ufunc](*inputs, **kwargs)
+    while (ufunc, method) not in UFUNC_METHODS and _import_more_rules():
+        pass
     if (ufunc, method) not in UFUNC_METHODS:
         raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")
     return UFUNC_METHODS[ufunc, method](*inputs, **kwargs)
@@ -453,13 +465,13 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
 
 def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
-    if function in RULES:
-        if kwargs.pop("out", None) is not None:
-            raise writes_out(function)
-        return RECORDERS[function](*args, **kwargs)
+    if function not in RULES and not is_known(function):
+        raise no_rule(function)
     if function in NO_GRADIENT:
         return function(*unwrap(tuple(args)), **unwrap(kwargs))
-    raise no_rule(function)
+    if kwargs.pop("out", None) is not None:
+        raise writes_out(function)
+    return RECORDERS[function](*args, **kwargs)
 
 
 #: What a ufunc's method stands for: ``np.add.reduce`` for ``np.sum``.
