@@ -83,7 +83,7 @@ def _at_axis(index: Any, axis: int, ndim: int) -> tuple[Any, ...]:
 def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     if axis is None:
         a, axis = np.reshape(a, (-1,)), 0
-    length, indices = a.shape[axis], np.asarray(indices)
+    length, indices = a.shape[axis], as_array(unwrap(indices))
     if mode != "raise":
         indices = indices % length if mode == "wrap" else np.clip(indices, 0, length - 1)
     return a[_at_axis(indices, axis, a.ndim)]
@@ -91,7 +91,7 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
 
 def places_along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
     """The index of ``indices`` along an axis, and of every place along the others."""
-    indices = np.asarray(unwrap(indices))
+    indices = as_array(unwrap(indices))
     if indices.ndim != len(shape):
         raise ValueError(f"np.take_along_axis: indices have {indices.ndim} axes, the array has {len(shape)}")
     axis %= len(shape)

@@ -41,7 +41,7 @@ def leaky_relu(input: Array, negative_slope: float = 0.01) -> Array:
 
 def _slopes(x: Any, negative_slope: float) -> Any:
     """1 where x > 0, else ``negative_slope``."""
-    return np.where(x > 0, x.dtype.type(1), np.asarray(negative_slope, x.dtype))
+    return np.where(x > 0, x.dtype.type(1), x.dtype.type(negative_slope))
 
 
 define_rule(leaky_relu, input=lambda g, input, negative_slope: g * _slopes(input, negative_slope))

@@ -29,4 +29,4 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     if p == 1:
         return input * input.dtype.type(0)
     kept = generator().random(input.shape, np.float32) >= p
-    return input * (kept * np.asarray(1 / (1 - p), input.dtype))
+    return input * (kept * input.dtype.type(1 / (1 - p)))
