@@ -1,6 +1,7 @@
 """The array API standard: every function of its namespace beside array-api-strict, which holds to the letter of it."""
 
 import inspect
+import operator
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from chainrule import Variable, array_api
 strict = pytest.importorskip("array_api_strict", reason="pip install array-api-strict")
 
 DTYPES = array_api._DTYPES.split()
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:array_api_strict")
 ITS_OWN = {"Device", "set_array_api_strict_flags", "get_array_api_strict_flags", "reset_array_api_strict_flags",
            "ArrayAPIStrictFlags", "__version__"}  # fmt: skip
 
@@ -198,6 +200,20 @@ def test_beside_array_api_strict(name, grad):
     assert compared or grad
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3)], ids=str)
+def test_no_axes_and_no_elements(shape):
+    for name in array_api._ELEMENTWISE.split():
+        f, g = found(array_api, name), found(strict, name)
+        for dtype in ("bool", "int64", "float32", "complex128"):
+            arrays = [np.ones(shape, dtype)] * (1 if name in UNARY.split() or name == "clip" else 2)
+            with np.errstate(all="ignore"):
+                try:
+                    expected = g(*map(strict.asarray, arrays))
+                except TypeError:
+                    continue
+                agree(f(*[Variable(a, requires_grad=False) for a in arrays]), expected, name)
+
+
 def test_every_name_of_the_standard_is_there():
     missing = {name for name in names(strict) if not _has(name)}
     assert not missing
@@ -246,6 +262,27 @@ def test_what_the_array_object_has():
     i = Variable(np.array([6]))
     i &= 3
     np.testing.assert_array_equal(i, [2])
+
+
+OF_TWO = "add sub mul truediv floordiv mod pow and_ or_ xor lshift rshift lt le gt ge eq ne matmul"
+
+
+@pytest.mark.parametrize("name", [*OF_TWO.split(), "neg", "pos", "abs", "invert"])
+def test_operators(name):
+    operate = getattr(operator, name)
+    for dtype in DTYPES:
+        given = inputs(dtype)
+        x, y = given["x"], given["s" if name == "matmul" else "y"]
+        number = y.flat[0].item()
+        for operands in ((x, y), (x, number), (number, x)) if name in OF_TWO.split() else ((x,),):
+            try:
+                expected = operate(*[strict.asarray(a) if a is x or a is y else a for a in operands])
+            except (TypeError, ValueError):  # not for this dtype
+                continue
+            for grad in (False, True):
+                with np.errstate(all="ignore"):
+                    got = operate(*[Variable(a, requires_grad=grad) if a is x or a is y else a for a in operands])
+                agree(array_api.asarray(got), expected, name)
 
 
 def test_dlpack_would_lose_the_gradient():
