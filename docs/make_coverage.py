@@ -18,6 +18,7 @@ import scipy.special
 from numpy.lib import recfunctions
 from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
+import chainrule.scipy
 from chainrule.core.dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, UNSUPPORTED, Derivative, Rule, is_known
 
 PAGE = Path(__file__).with_name("coverage.md")
@@ -73,7 +74,7 @@ def page() -> str:
     head = HEAD.substitute(
         versions=versions(), summary="\n".join(summary), text=", ".join(f"`{name}`" for name in TEXT), texts=texts
     )
-    return "\n".join([head, *tables, "## Methods of ufuncs\n", *_methods()])
+    return "\n".join([head, *tables, "## Methods of ufuncs\n", *_methods(), "## chainrule.scipy\n", *_stand_ins()])
 
 
 def _public(module: ModuleType) -> list[str]:
@@ -119,6 +120,15 @@ def _methods() -> Iterator[str]:
     for method in ("reduce", "accumulate", "reduceat", "outer", "at"):
         names = sorted(u.__name__ for u, m in UFUNC_METHODS if m == method and u in RULES)
         yield f"**{method}.** {', '.join(f'`{name}`' for name in names)}\n"
+
+
+def _stand_ins() -> Iterator[str]:
+    """Our functions for those of SciPy's that cannot be overridden."""
+    yield "SciPy's other functions cannot be overridden. These stand in for them, differentiable.\n"
+    for room in chainrule.scipy.__all__:
+        names = getattr(getattr(chainrule.scipy, room), "__all__", [])
+        if names:
+            yield f"**scipy.{room}.** {', '.join(f'`{name}`' for name in sorted(names))}\n"
 
 
 def _arguments(rule: Rule) -> str:
