@@ -217,6 +217,14 @@ def test_gradients_outside_of_the_support_are_zero():
         np.testing.assert_array_equal(x.grad, 0)
 
 
+def test_single_precision_stays_single():
+    x = Variable(X.astype("f4"))
+    for y in (cr.scipy.stats.norm.logpdf(x), cr.scipy.stats.norm.cdf(x, 0.5, 2.0), cr.scipy.linalg.expm(x[:, :3])):
+        assert y.dtype == np.float32
+    cr.scipy.stats.norm.pdf(x).backward()
+    assert x.grad.dtype == np.float32
+
+
 def test_distributions_say_which_parameters_they_have():
     stats = cr.scipy.stats
     with pytest.raises(TypeError, match="gamma needs the parameter a"):

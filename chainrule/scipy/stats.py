@@ -74,7 +74,7 @@ class _Family:
         if not self.scaled:
             outside = outside | (z != np.floor(z))
         ans = self.functions["logpdf"](np.where(outside, np.asarray(self.inside, z.dtype), z), *shapes)
-        ans = ans - np.log(scale) if self.scaled else ans
+        ans = ans - (float(np.log(scale)) if isinstance(scale, (int, float)) else np.log(scale))
         return _clear(np.where(outside, np.asarray(-np.inf, ans.dtype), ans))
 
     def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
