@@ -291,13 +291,12 @@ class Leaf:
     Variable is assigned to (``x[0] = f(x)``) and becomes the result of a call itself.
     """
 
-    __slots__ = ("__weakref__", "dtype", "shape", "variable", "version")
+    __slots__ = ("__weakref__", "dtype", "generation", "shape", "variable", "version")
     function = None
-    generation = -1
 
     def __init__(self, variable: Variable):
         self.variable = ref(variable)
-        self.version = -1
+        self.version = self.generation = -1
         self.changed(variable)
 
     def changed(self, variable: Variable) -> None:
@@ -319,7 +318,8 @@ _STORE_SUBSCR = opmap["STORE_SUBSCR"]
 def _would_lose_gradient() -> TypeError:
     return TypeError(
         "converting a Variable to a plain array would lose its gradient in silence; use v.data for the array, np.stack or "
-        "chainrule.array to build an array from Variables, and a Variable as the buffer for buffer[i] = v"
+        "chainrule.array to build an array from Variables, and a Variable as the buffer for buffer[i] = v; "
+        "SciPy's functions that NumPy cannot dispatch stand in chainrule.scipy"
     )
 
 

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from .module import Module
 
 
-class Sequential(Module):
+class _Modules(Module):
+    """What containers of modules in a row share."""
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), _checked(module))
+        return self
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Module:
+        modules = list(self.children())
+        return type(self)._of(list(self.named_children())[index]) if isinstance(index, slice) else modules[index]
+
+    @classmethod
+    def _of(cls, named: list[tuple[str, Module]]) -> Self:
+        """A container of some of another's modules."""
+        raise NotImplementedError
+
+
+class Sequential(_Modules):
     """One module after the other: each gets what the last has returned.
 
     Args:
@@ -36,33 +64,17 @@ class Sequential(Module):
         for name, module in named:
             self.add_module(name, _checked(module))
 
+    @classmethod
+    def _of(cls, named: list[tuple[str, Module]]) -> Self:
+        return cls(dict(named))
+
     def forward(self, input: Any) -> Any:
         for module in self.children():
             input = module(input)
         return input
 
-    def append(self, module: Module) -> Sequential:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), _checked(module))
-        return self
 
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        if isinstance(index, slice):
-            return Sequential(dict(list(self.named_children())[index]))
-        return list(self.children())[index]
-
-
-class ModuleList(Module):
+class ModuleList(_Modules):
     """A list of modules, which are named "0", "1", ...
 
     >>> from chainrule import nn
@@ -74,30 +86,15 @@ class ModuleList(Module):
     def __init__(self, modules: Iterable[Module] = ()):
         self.extend(modules)
 
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), _checked(module))
-        return self
+    @classmethod
+    def _of(cls, named: list[tuple[str, Module]]) -> Self:
+        return cls(module for _, module in named)
 
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
+    def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
         for module in modules:
             self.append(module)
         return self
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> ModuleList: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self.children())
-        return ModuleList(modules[index]) if isinstance(index, slice) else modules[index]
 
 
 def _checked(module: Any) -> Module:
