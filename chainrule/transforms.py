@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from itertools import count
 from math import prod
 from typing import Any
 
@@ -33,9 +34,10 @@ class _Pass:
     """One differentiation: its inputs as Variables, and whether something outside differentiates it in turn."""
 
     def __init__(self, primals: Sequence[Tree]):
+        self.era = _new_era()
         given = [leaf for primal in primals for leaf in leaves(primal)]
-        self.nested = config.reverse.get() or config.forward.get() is not None or _any_requires_grad(given)
-        self.inputs = [_input(x) for x in given]
+        self.nested = _is_nested(given)
+        self.inputs = [_input(x, self.era) for x in given]
         fresh = iter(self.inputs)
         self.primals = [rebuild(primal, [next(fresh) for _ in leaves(primal)]) for primal in primals]
 
@@ -51,7 +53,7 @@ class _Pass:
     def gradients(self, outputs: Sequence[Any], seeds: Sequence[Any], retain: bool = False) -> list[Any]:
         """The gradient of each input, given those of the outputs."""
         nested = self.nested or _any_requires_grad(seeds)
-        return _gradients(self.inputs, outputs, seeds, nested, retain or nested)
+        return _gradients(self.inputs, outputs, seeds, nested, retain or nested, self.era)
 
     def result(self, tree: Tree) -> Tree:
         """What the function returned, as the caller is to get it."""
@@ -59,9 +61,12 @@ class _Pass:
 
 
 def _gradients(
-    inputs: Sequence[Variable], outputs: Sequence[Any], seeds: Sequence[Any], create_graph: bool, retain_graph: bool
+    inputs: Sequence[Variable], outputs: Sequence[Any], seeds: Sequence[Any], create_graph: bool, retain_graph: bool, era: int
 ) -> list[Any]:
-    """The gradient of each input, given those of the outputs; zeros where nothing depends on it."""
+    """The gradient of each input, given those of the outputs; zeros where nothing depends on it.
+
+    What was recorded before the inputs' era is not walked through: it belongs to what is differentiated around this.
+    """
     edges = {x._edge for x in inputs}
     found: dict[Any, Any] = {}
     through = []
@@ -69,25 +74,41 @@ def _gradients(
         edge = y._edge if isinstance(y, Variable) else None
         if edge in edges:  # an output that is an input itself
             found[edge] = found[edge] + g if edge in found else g
-        elif edge is not None and edge.function is not None:
+        elif edge is not None and edge.generation >= era:
             through.append((y, g))
     if through:
         ys, gs = zip(*through, strict=True)
-        for edge, g in walk(ys, gs, create_graph, retain_graph, stop=edges).items():
+        for edge, g in walk(ys, gs, create_graph, retain_graph, stop=edges, since=era).items():
             found[edge] = found[edge] + g if edge in found else g
     return [found[x._edge] if x._edge in found else np.zeros(x.shape, gradient_dtype(x.dtype)) for x in inputs]
+
+
+def _is_nested(given: Iterable[Any]) -> bool:
+    """Whether something outside differentiates what is computed from these now."""
+    return config.reverse.get() or config.forward.get() is not None or _any_requires_grad(given)
 
 
 def _any_requires_grad(values: Iterable[Any]) -> bool:
     return any(isinstance(x, Variable) and x.requires_grad for x in values)
 
 
-def _input(x: Any) -> Variable:
+def _input(x: Any, era: int) -> Variable:
     """A Variable of one's own for an input, that a gradient of the outside still flows through."""
     if isinstance(x, Variable) and x.requires_grad:
         with config.using_config("enable_backprop", True):
-            return RECORDERS[np.positive](x)  # type: ignore[no-any-return]
-    return Variable(x._data if isinstance(x, Variable) else as_array(x))
+            made: Variable = RECORDERS[np.positive](x)
+    else:
+        made = Variable(x._data if isinstance(x, Variable) else as_array(x))
+    made._edge.generation = era  # type: ignore[union-attr]
+    return made
+
+
+def _new_era() -> int:
+    """A generation after all that is recorded yet: what depends on an input of this era comes later, and nothing else does."""
+    return next(_eras) << 32
+
+
+_eras = count(1)
 
 
 def _plain(x: Any) -> Any:
@@ -270,13 +291,15 @@ def linearize(f: F, *primals: Tree) -> tuple[Tree, F]:
     >>> push(np.array([1.0, 1.0]))
     array([ 3., 12.])
     """
+    nested = _is_nested(leaf for primal in primals for leaf in leaves(primal))
     y, pull = vjp(f, *primals)
-    seeds = [Variable(np.zeros(leaf.shape, gradient_dtype(leaf.dtype))) for leaf in leaves(y)]
+    era = _new_era()
+    seeds = [_input(np.zeros(leaf.shape, gradient_dtype(leaf.dtype)), era) for leaf in leaves(y)]
     gradients = [g for tree in pull(rebuild(y, seeds)) for g in leaves(tree)]  # linear in the seeds
 
     def push(*tangents: Tree) -> Tree:
         vectors = [_cast(t, g) for t, g in zip((t for tree in tangents for t in leaves(tree)), gradients, strict=True)]
-        return rebuild(y, _gradients(seeds, gradients, vectors, _any_requires_grad(vectors), retain_graph=True))
+        return rebuild(y, _gradients(seeds, gradients, vectors, nested or _any_requires_grad(vectors), True, era))
 
     return y, push
 

@@ -306,3 +306,45 @@ def test_gradients_inside_of_forward_are_arrays():
     np.testing.assert_allclose(cr.jvp(Root(), [a], [np.ones(2)])[1], expected)
     np.testing.assert_allclose(cr.hessian(lambda a: np.sum(Root()(a)))(a), np.diag(-2 / 9 * a ** (-5 / 3)))
     cr.check_grads(Root(), [a], order=3)
+
+
+def test_inner_gradient_leaves_the_outer_record_alone():
+    walked = []
+
+    class Square(cr.Function):
+        def forward(self, x):
+            return x**2
+
+        def backward(self, g):
+            walked.append(None)
+            return 2 * self.inputs[0].data * g
+
+    def f(x):
+        c = Square()(x)
+        return np.sum(cr.jacobian(lambda y: y * c)(np.ones(3)))
+
+    np.testing.assert_allclose(cr.grad(f)(3.0), 3 * 6.0)
+    assert len(walked) == 1
+    walked.clear()
+    np.testing.assert_allclose(cr.grad(lambda x: cr.linearize(lambda y: y * Square()(x), 1.0)[1](1.0))(3.0), 6.0)
+    assert len(walked) == 1
+
+
+def test_transforms_in_a_backward_may_close_over_inputs_and_outputs():
+    def residual(x, a):
+        return x**2 - a * a[::-1]
+
+    class Root(cr.Function):
+        def forward(self, a):
+            return np.sqrt(a * a[::-1])
+
+        def backward(self, g):
+            x, a = self.outputs[0].data, self.inputs[0].data
+            adjoint = np.linalg.solve(cr.jacobian(lambda x: residual(x, a))(x).T, g)
+            return -cr.vjp(lambda a: residual(x, a), a)[1](adjoint)[0]
+
+    a = np.array([2.0, 5.0])
+    np.testing.assert_allclose(
+        cr.hessian(lambda a: np.sum(Root()(a)))(a), cr.hessian(lambda a: np.sum(np.sqrt(a * a[::-1])))(a)
+    )
+    cr.check_grads(Root(), [a], order=2)

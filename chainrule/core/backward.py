@@ -43,10 +43,11 @@ def walk(
     retain_graph: bool | None = None,
     retain_grad: bool = False,
     stop: AbstractSet[Edge] = frozenset(),
+    since: int = -1,
 ) -> dict[Leaf, Any]:
     """Return the gradients of the leaves, given those of ``outputs``.
 
-    At the edges in ``stop`` it ends, as at leaves.
+    At the edges in ``stop`` it ends, as at leaves. Edges of generations before ``since`` are constants.
 
     A heap holds the calls to visit, the latest generation first, so that each is visited once, and only after
     all the calls that used its outputs. A table holds the gradients of this walk, by the edge at which they have
@@ -98,7 +99,7 @@ def walk(
                 check_finite(f, gxs, "backward")
 
             for edge, gx in zip(edges, gxs):  # noqa: B905 (their lengths are checked where they can differ)
-                if edge is None or gx is None:
+                if edge is None or gx is None or edge.generation < since:
                     continue
                 if gx.shape != edge.shape or gx.dtype is not edge.dtype:
                     try:
