@@ -28,15 +28,18 @@ wheel: $(VENV)/test
 	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
 	cd build/wheel && venv/bin/python -W error ../../.ci/wheel_check.py
 
-# PyTorch and others, to compare with: tests that need them are skipped where they are absent
+# PyTorch and others, to compare with and work with: tests that need them are skipped where they are absent
 peers: $(VENV)/test
-	$(BIN)/pip install --quiet torch==2.13.0 jax autograd
+	$(BIN)/pip install --quiet torch==2.13.0 jax autograd scikit-learn 'dask[array,distributed]'
 
 bench: peers
 	$(BIN)/python -m benchmarks tape $(ARGS)
+	$(BIN)/python -m benchmarks scientific $(ARGS)
 
+# the page of what can be differentiated is generated; the examples in all pages are run
 docs: $(VENV)/test
-	$(BIN)/pytest docs README.md --doctest-glob='*.md'
+	$(BIN)/python docs/make_coverage.py
+	$(BIN)/pytest docs README.md
 
 clean:
 	rm -rf $(VENV) build dist runs

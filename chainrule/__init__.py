@@ -18,7 +18,7 @@ from .core.function import Function
 from .core.variable import Parameter, Variable, as_variable
 
 if TYPE_CHECKING:
-    from . import array_api, data, functional, io, nn, optim, random, scipy, viz
+    from . import array_api, data, functional, io, nn, optim, random, scipy, viz  # noqa: F401 (import * is not to bring scipy)
     from .implicit import checkpoint, fixed_point
     from .io import load, save
     from .random import manual_seed
