@@ -77,8 +77,8 @@ def check_grads(
                 place = tuple(int(j) for j in np.argwhere(wrong)[0])
                 raise AssertionError(
                     f"derivative {n} of {name} in argument {varied[i]} of shape {x.shape}, at "
-                    f"element {place} = {x[place]!r}: the rule gives {exact[i][place]!r}, central differences with "
-                    f"step {step:g} * max(1, |x|) give {numeric[place]!r} ({int(wrong.sum())} of {x.size} elements differ)"
+                    f"element {place} = {x[place].item()!r}: the rule gives {exact[i][place].item()!r}, central differences with "
+                    f"step {step:g} * max(1, |x|) give {numeric[place].item()!r} ({int(wrong.sum())} of {x.size} elements differ)"
                 )
         level = gradient
 
