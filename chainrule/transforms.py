@@ -80,7 +80,8 @@ def _gradients(
         ys, gs = zip(*through, strict=True)
         for edge, g in walk(ys, gs, create_graph, retain_graph, stop=edges, since=era).items():
             found[edge] = found[edge] + g if edge in found else g
-    return [found[x._edge] if x._edge in found else np.zeros(x.shape, gradient_dtype(x.dtype)) for x in inputs]
+    gradients = [found[x._edge] if x._edge in found else np.zeros(x.shape, gradient_dtype(x.dtype)) for x in inputs]
+    return [as_array(g) if isinstance(g, np.generic) else g for g in gradients]  # NumPy makes scalars in sums of 0-d arrays
 
 
 def _is_nested(given: Iterable[Any]) -> bool:

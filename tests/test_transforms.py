@@ -348,3 +348,14 @@ def test_transforms_in_a_backward_may_close_over_inputs_and_outputs():
         cr.hessian(lambda a: np.sum(Root()(a)))(a), cr.hessian(lambda a: np.sum(np.sqrt(a * a[::-1])))(a)
     )
     cr.check_grads(Root(), [a], order=2)
+
+
+def test_gradients_are_arrays_and_no_scalars():
+    for f in (lambda x: x + x, lambda x: np.sin(x) * np.cos(x) + x, lambda x: x):
+        assert type(cr.grad(f)(1.0)) is np.ndarray
+        assert type(cr.elementwise_grad(f)(1.0)) is np.ndarray
+        assert type(cr.vjp(f, 1.0)[1](1.0)[0]) is np.ndarray
+        assert type(cr.jvp(f, [1.0], [1.0])[1]) is np.ndarray
+        assert type(cr.linearize(f, 1.0)[1](1.0)) is np.ndarray
+        assert type(cr.jacobian(f)(1.0)) is np.ndarray
+        assert type(cr.hvp(f, [1.0], [1.0])) is np.ndarray
