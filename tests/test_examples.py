@@ -60,6 +60,21 @@ def test_lotka_volterra_is_solved_as_scipy_solves_it(lotka_volterra):
     np.testing.assert_allclose(np.exp(lotka_volterra.populations(THETA, 16)[::16]), expected, rtol=1e-5)
 
 
+def test_lotka_volterra_gradient_is_that_of_the_adjoint_method(lotka_volterra):
+    from chainrule.scipy.integrate import odeint
+
+    def rate(z, t, theta):
+        return np.stack([theta[0] - theta[1] * np.exp(z[1]), -theta[2] + theta[3] * np.exp(z[0])])
+
+    def by_odeint(theta):
+        z = odeint(rate, np.log(theta[4:6]), np.arange(21.0), (theta,), rtol=1e-8, atol=1e-8)
+        residuals = (np.log(lotka_volterra.PELTS) - z) / theta[6:]
+        return np.sum(residuals**2 / 2 + np.log(theta[6:]))
+
+    expected = cr.grad(by_odeint)(THETA)
+    np.testing.assert_allclose(cr.grad(lotka_volterra.negative_log_likelihood)(THETA, 16), expected, rtol=1e-4)
+
+
 def test_lotka_volterra_gradient(lotka_volterra):
     cr.check_grads(lambda theta: lotka_volterra.negative_log_likelihood(theta, 1), [THETA], order=2)
 
