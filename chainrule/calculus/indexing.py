@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import as_array, copy, in_memory, is_native, zeros
+from ..core.arrays import Part, as_array, copy, in_memory, is_native, zeros
 from ..core.dispatch import composite, define_rule, primitive, unwrap
 
 
@@ -45,11 +45,13 @@ def set_item(x: Any, index: Any, value: Any) -> Any:
 
 def _is_advanced(index: Any) -> bool:
     """Whether an index may select an element twice."""
-    items = index if isinstance(index, tuple) else (index,)
-    return not all(
-        item is None or item is Ellipsis or isinstance(item, (int, slice, np.integer))
-        or getattr(item, "dtype", None) == np.bool_ for item in items
-    )  # fmt: skip
+    for item in index if index.__class__ is tuple else (index,):
+        if item.__class__ not in _BASIC and not isinstance(item, np.integer) and getattr(item, "dtype", None) != np.bool_:
+            return True
+    return False
+
+
+_BASIC = frozenset({int, slice, bool, type(None), type(Ellipsis)})
 
 
 def _without(g: Any, index: Any) -> Any:
@@ -68,7 +70,13 @@ def _value(g: Any, index: Any, value_shape: tuple[int, ...]) -> Any:
     return np.reshape(taken, (1,) * extra + taken.shape) if extra > 0 else taken
 
 
-define_rule(get_item, linear="jointly", x=lambda g, x_shape, index: put_item(g, index, x_shape))
+def _get_item_x(g: Any, x_shape: tuple[int, ...], index: Any) -> Any:
+    if isinstance(g, (np.ndarray, np.generic)) and not _is_advanced(index):
+        return Part(g, index)
+    return put_item(g, index, x_shape)
+
+
+define_rule(get_item, linear="jointly", x=_get_item_x)
 define_rule(put_item, linear="jointly", v=lambda g, index: get_item(g, index), ignores=("shape",))
 define_rule(set_item, linear="jointly", x=lambda g, index: _without(g, index), value=_value)
 

@@ -134,7 +134,7 @@ for _name, _function in (_COMPARISONS | _UNARY).items():
 Variable.__pow__ = _pow  # type: ignore[method-assign,assignment]
 Variable.__rpow__ = _rpow  # type: ignore[method-assign]
 Variable.__ipow__ = _in_place(np.power)  # type: ignore[attr-defined]
-Variable.__getitem__ = lambda x, index: get_item(x, index)  # type: ignore[method-assign]
+_install("__getitem__", get_item)
 Variable.__setitem__ = _setitem  # type: ignore[method-assign]
 
 # ---- methods --------------------------------------------------------------------------------------------

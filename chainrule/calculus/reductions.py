@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import spread
+from ..core.arrays import kept_where, spread
 from ..core.dispatch import composite, define_rule
 from .constants import named
 
@@ -102,7 +102,7 @@ def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
     chosen = a == ans if _everywhere(where) else (a == ans) & where
     ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)
-    return np.where(chosen, _over(g, np.maximum(ties, 1)), g.dtype.type(0))
+    return kept_where(chosen, _over(g, np.maximum(ties, 1)))
 
 
 for _function in (np.max, np.amax, np.min, np.amin):

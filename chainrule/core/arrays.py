@@ -89,6 +89,15 @@ def spread(x: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(x, shape)
 
 
+def kept_where(condition: Array, x: Any) -> Any:
+    """``x``, broadcast, where ``condition`` holds, and 0 elsewhere; fastest where that is seldom."""
+    if not (is_native(condition) and is_native(x)) or condition.size <= _FEW:
+        return np.where(condition, x, x.dtype.type(0))
+    out = np.zeros(condition.shape, x.dtype)
+    np.copyto(out, x, where=condition)
+    return out
+
+
 def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Array:
     """Bring a gradient to its variable's shape and dtype: undo broadcasting and promotion, in this one place.
 
@@ -103,3 +112,27 @@ def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Array:
             g = np.real(g)
         g = g.astype(dtype)
     return g
+
+
+class Part:
+    """A gradient that is zero but at an index, without the zeros: the transpose of ``x[index]``.
+
+    A rule may return one where ``index`` chooses no element twice. The walk adds it to the gradient that is there: a loop
+    over ``x[i]`` then takes the time of its elements, and not for each of them that of an array like x.
+    """
+
+    __slots__ = ("index", "value")
+    shape = dtype = None  # it is like no array, and so the walk sees it
+
+    def __init__(self, value: Array, index: Any):
+        self.value, self.index = value, index
+
+    def add_to(self, whole: Array) -> None:
+        """Add it to the gradient of the whole, in place."""
+        whole[self.index] += fit(self.value, self.value.shape, whole.dtype)
+
+    def among_zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The gradient of the whole, if there is nothing else."""
+        whole = zeros(shape, self.value, gradient_dtype(dtype))
+        self.add_to(whole)
+        return whole

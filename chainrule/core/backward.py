@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import config
-from .arrays import as_array, copy, fit, gradient_dtype, ndarray
+from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray
 from .function import Edge, Function, Output, check_finite, output_edges
 from .variable import Leaf, Variable, as_variable
 
@@ -96,17 +96,25 @@ def walk(
             gxs = f.vjp_recorded(g) if create_graph else f.vjp(g)
             if debug:
                 gxs = list(gxs)
-                check_finite(f, gxs, "backward")
+                check_finite(f, [gx.value if gx.__class__ is Part else gx for gx in gxs], "backward")
 
             for edge, gx in zip(edges, gxs):  # noqa: B905 (their lengths are checked where they can differ)
                 if edge is None or gx is None or edge.generation < since:
                     continue
-                if gx.shape != edge.shape or gx.dtype is not edge.dtype:
-                    try:
-                        gx = fit(gx, edge.shape, edge.dtype)
-                    except ValueError:
-                        raise _misfit(f, gx, edge.shape) from None
                 before = table.get(edge)
+                if gx.shape != edge.shape or gx.dtype is not edge.dtype:
+                    if gx.__class__ is Part:
+                        if edge in own and before.__class__ is ndarray:
+                            gx.add_to(before)
+                            continue
+                        gx = gx.among_zeros(edge.shape, edge.dtype)
+                        if before is None and not create_graph:
+                            own.add(edge)
+                    else:
+                        try:
+                            gx = fit(gx, edge.shape, edge.dtype)
+                        except ValueError:
+                            raise _misfit(f, gx, edge.shape) from None
                 if before is not None:
                     if edge in own:
                         before += gx
