@@ -75,10 +75,11 @@ def check_grads(
             wrong = ~(np.abs(exact[i] - numeric) <= bound)
             if wrong.any():
                 place = tuple(int(j) for j in np.argwhere(wrong)[0])
+                at, rule, difference = (values[place].item() for values in (x, exact[i], numeric))
                 raise AssertionError(
                     f"derivative {n} of {name} in argument {varied[i]} of shape {x.shape}, at "
-                    f"element {place} = {x[place].item()!r}: the rule gives {exact[i][place].item()!r}, central differences with "
-                    f"step {step:g} * max(1, |x|) give {numeric[place].item()!r} ({int(wrong.sum())} of {x.size} elements differ)"
+                    f"element {place} = {at!r}: the rule gives {rule!r}, central differences with "
+                    f"step {step:g} * max(1, |x|) give {difference!r} ({int(wrong.sum())} of {x.size} elements differ)"
                 )
         level = gradient
 

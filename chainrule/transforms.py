@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .core import config
-from .core.arrays import Array, as_array, gradient_dtype
+from .core.arrays import Array, as_array, gradient_dtype, is_numeric
 from .core.backward import walk
 from .core.dispatch import RECORDERS
 from .core.forward import Forward
@@ -184,6 +184,8 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
 
 
 def _check_scalar(y: Any, holomorphic: bool) -> None:
+    if not is_numeric(as_array(_plain(y))):
+        raise TypeError(f"grad needs a function that returns a scalar; it returned {type(y).__name__}. Is a return missing?")
     if np.size(y) != 1:
         raise TypeError(
             f"grad needs a function that returns a scalar; it returned an array of shape {np.shape(y)}. Use "
@@ -376,8 +378,9 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
     def matrix(*args: Any, **kwargs: Any) -> Any:
         chosen = _chosen(args, argnums)
         call, primals = _of(f, args, kwargs, chosen), [args[k] for k in chosen]
-        xs = [x if isinstance(x, Variable) else as_array(x) for x in primals]
+        xs = [_array(x, "in") for x in primals]
         y, pull = vjp(call, *primals)
+        y = _array(y, "of")
         columns = sum(prod(x.shape) for x in xs)
         if mode == "reverse" or (mode is None and prod(y.shape) <= columns):
             rows = [pull(unit) for unit in _units(y)]
@@ -395,6 +398,18 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
         return _as_asked(found, argnums)
 
     return matrix
+
+
+def _array(x: Any, preposition: str) -> Any:
+    """What a matrix of derivatives is of, or in: an array or Variable."""
+    contained = isinstance(x, dict) or (isinstance(x, (list, tuple)) and preposition == "of")
+    found = x if isinstance(x, Variable) or contained else as_array(x)
+    if contained or not is_numeric(found):
+        raise TypeError(
+            f"jacobian is the derivative {preposition} one array, not {type(x).__name__}; use argnums for several arguments, "
+            "and vjp or jvp for containers"
+        )
+    return found
 
 
 def hessian(f: F, argnums: int = 0) -> F:

@@ -229,3 +229,16 @@ print(len([name for name in set(sys.modules) - before if not name.startswith("ch
         loaded.split()
     )
     assert int(others) <= 12
+
+
+def test_a_rule_that_speaks_of_no_argument_is_an_error():
+    def scale(x, factor=2.0):
+        return factor * x
+
+    for rule in ({"z": lambda g: g}, {"x": lambda g, faktor: faktor * g}, {"x": lambda g, z_shape: g}):
+        f = cr.primitive(scale)
+        cr.define_rule(f, **rule)
+        with pytest.raises(
+            TypeError, match=r"rule of scale speaks of '(z|faktor|z_shape)'; the arguments are \('x', 'factor'\)"
+        ):
+            f(Variable(np.ones(2)))

@@ -359,3 +359,27 @@ def test_gradients_are_arrays_and_no_scalars():
         assert type(cr.linearize(f, 1.0)[1](1.0)) is np.ndarray
         assert type(cr.jacobian(f)(1.0)) is np.ndarray
         assert type(cr.hvp(f, [1.0], [1.0])) is np.ndarray
+
+
+def test_what_has_no_derivative_is_refused():
+    with pytest.raises(TypeError, match=r"returned NoneType. Is a return missing"):
+        cr.grad(lambda x: None)(1.0)
+    with pytest.raises(TypeError, match="derivative in one array, not dict"):
+        cr.jacobian(lambda p: p["a"] * X)({"a": 1.0})
+    with pytest.raises(TypeError, match="derivative of one array, not tuple"):
+        cr.jacobian(lambda x: (x, 2 * x))(X)
+    with pytest.raises(TypeError, match="derivative of one array, not tuple"):
+        cr.hessian(lambda x, y: x * y, argnums=(0, 1))(1.0, 2.0)
+
+
+def test_gradients_inside_of_a_primitive_are_arrays():
+    def cube_root(a):
+        x = np.ones_like(a)
+        for _ in range(20):
+            x = x - (x**3 - a) / np.asarray(cr.elementwise_grad(lambda x: x**3)(x))
+        return x
+
+    root = cr.primitive(cube_root)
+    cr.define_rule(root, a=lambda g, ans: g / (3 * ans**2))
+    cr.check_grads(root, [np.array([2.0, 5.0])])
+    np.testing.assert_allclose(cr.hessian(root)(2.0), -2 / 9 * 2 ** (-5 / 3))

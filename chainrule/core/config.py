@@ -18,13 +18,13 @@ reverse: ContextVar[bool] = ContextVar("reverse", default=False)
 recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
 
 
-def apart(fn: Callable[..., Any], *arrays: Any) -> Any:
+def apart(fn: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
     """Call a function of arrays apart from what is differentiated around it: gradients inside it are arrays, too."""
     if forward.get() is None and not reverse.get():
-        return fn(*arrays)
+        return fn(*arrays, **options)
     tokens = forward.set(None), reverse.set(False)
     try:
-        return fn(*arrays)
+        return fn(*arrays, **options)
     finally:
         forward.reset(tokens[0])
         reverse.reset(tokens[1])

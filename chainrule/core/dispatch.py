@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from typing import Any, Literal
 
@@ -122,7 +122,11 @@ class Rule:
                 self.defaults = {p.name: p.default for p in found if p.default is not p.empty}
                 self.kinds = tuple(_KINDS[p.kind] for p in found)
                 self._parameters = tuple(p.name for p in found)
-            reads = {n.removesuffix("_shape") for d in self.derivatives.values() for n in d.names}
+            read = {n for d in self.derivatives.values() for n in d.names}
+            reads = {n.removesuffix("_shape") for n in read}
+            known = {"ans", *self._parameters, *(f"{n}_shape" for n in self._parameters)}
+            if unknown := (read | self.derivatives.keys()) - known:
+                raise TypeError(f"the rule of {self.name} speaks of {min(unknown)!r}; the arguments are {self._parameters}")
             self.handled = frozenset(reads | self.derivatives.keys() | self.ignores)
         return self._parameters
 
@@ -383,6 +387,8 @@ def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
         return fn(*args, **kwargs)
 
     dispatch.array_function = fn  # type: ignore[attr-defined]
+    if not (getattr(fn, "__module__", None) or "").startswith("chainrule."):  # ours take no gradients inside
+        dispatch.array_function = wraps(fn)(partial(config.apart, fn))  # type: ignore[attr-defined]
     return dispatch
 
 
