@@ -31,12 +31,15 @@ Argnums = int | tuple[int, ...]
 
 
 class _Pass:
-    """One differentiation: its inputs as Variables, and whether something outside differentiates it in turn."""
+    """One differentiation: its inputs as Variables, and whether something outside differentiates it in turn.
 
-    def __init__(self, primals: Sequence[Tree]):
+    ``beside`` are the arguments that it is not in.
+    """
+
+    def __init__(self, primals: Sequence[Tree], beside: Tree = ()):
         self.era = _new_era()
         given = [leaf for primal in primals for leaf in leaves(primal)]
-        self.nested = _is_nested(given)
+        self.nested = _is_nested([*given, *leaves(beside)])
         self.inputs = [_input(x, self.era) for x in given]
         fresh = iter(self.inputs)
         self.primals = [rebuild(primal, [next(fresh) for _ in leaves(primal)]) for primal in primals]
@@ -170,7 +173,7 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
     @wraps(f)
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         chosen = _chosen(args, argnums)
-        run = _Pass([args[k] for k in chosen])
+        run = _Pass([args[k] for k in chosen], (args, kwargs))
         with run.recording():
             y = _of(f, args, kwargs, chosen)(*run.primals)
             y, aux = y if has_aux else (y, None)
@@ -227,7 +230,7 @@ def elementwise_grad(f: F, argnums: Argnums = 0) -> F:
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         chosen = _chosen(args, argnums)
-        y, pull = vjp(_of(f, args, kwargs, chosen), *[args[k] for k in chosen])
+        y, pull = _vjp(_of(f, args, kwargs, chosen), [args[k] for k in chosen], (args, kwargs))
         return _as_asked(pull(tree_map(lambda leaf: np.ones(leaf.shape, leaf.dtype), y)), argnums)
 
     return gradient
@@ -244,7 +247,11 @@ def vjp(f: F, *primals: Tree) -> tuple[Tree, F]:
     >>> pull(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    run = _Pass(primals)
+    return _vjp(f, primals)
+
+
+def _vjp(f: F, primals: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, F]:
+    run = _Pass(primals, beside)
     with run.recording():
         y = f(*run.primals)
     y = tree_map(lambda leaf: leaf if isinstance(leaf, Variable) else as_array(leaf), y)
@@ -273,7 +280,11 @@ def jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, 
     >>> cr.jvp(np.sin, [np.array([0.0, np.pi])], [np.array([1.0, 1.0])])
     (array([0.0000000e+00, 1.2246468e-16]), array([ 1., -1.]))
     """
-    run = _Pass(primals)
+    return _jvp(f, primals, tangents)
+
+
+def _jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, Tree]:
+    run = _Pass(primals, beside)
     vectors = [_cast(t, x) for t, x in zip((t for tree in tangents for t in leaves(tree)), run.inputs, strict=True)]
     recorded = run.nested or _any_requires_grad(vectors)
     forward = Forward(recorded)
@@ -379,7 +390,7 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
         chosen = _chosen(args, argnums)
         call, primals = _of(f, args, kwargs, chosen), [args[k] for k in chosen]
         xs = [_array(x, "in") for x in primals]
-        y, pull = vjp(call, *primals)
+        y, pull = _vjp(call, primals, (args, kwargs))
         y = _array(y, "of")
         columns = sum(prod(x.shape) for x in xs)
         if mode == "reverse" or (mode is None and prod(y.shape) <= columns):
@@ -393,7 +404,7 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
         zeros = [np.zeros(x.shape, x.dtype) for x in xs]
         found = []
         for k, x in enumerate(xs):
-            each = [jvp(call, primals, [*zeros[:k], unit, *zeros[k + 1 :]])[1] for unit in _units(x)]
+            each = [_jvp(call, primals, [*zeros[:k], unit, *zeros[k + 1 :]], (args, kwargs))[1] for unit in _units(x)]
             found.append(np.reshape(np.stack(each, axis=-1), y.shape + x.shape) if each else np.zeros(y.shape + x.shape))
         return _as_asked(found, argnums)
 

@@ -383,3 +383,28 @@ def test_gradients_inside_of_a_primitive_are_arrays():
     cr.define_rule(root, a=lambda g, ans: g / (3 * ans**2))
     cr.check_grads(root, [np.array([2.0, 5.0])])
     np.testing.assert_allclose(cr.hessian(root)(2.0), -2 / 9 * 2 ** (-5 / 3))
+
+
+@pytest.mark.parametrize("keyword", [False, True])
+def test_a_variable_in_another_argument_is_recorded(keyword):
+    def f(x, k):
+        return np.sum(k * x**2)
+
+    def vector(x, k):
+        return k * x[:2] ** 2
+
+    k = Variable(np.array(2.0))
+    args, kwargs = ((), {"k": k}) if keyword else ((k,), {})
+    made = {
+        "grad": cr.grad(f)(X, *args, **kwargs),
+        "value_and_grad": cr.value_and_grad(f)(X, *args, **kwargs)[1],
+        "elementwise_grad": cr.elementwise_grad(f)(X, *args, **kwargs),
+        "reverse": cr.jacobian(vector, mode="reverse")(X, *args, **kwargs)[:, 0],
+        "forward": cr.jacobian(vector, mode="forward")(X, *args, **kwargs)[:, 0],
+        "hessian": cr.hessian(f)(X, *args, **kwargs)[0],
+    }
+    expected = dict.fromkeys(made, 2 * X[0]) | {"hessian": 2.0}
+    for name, y in made.items():
+        y[0].backward()
+        np.testing.assert_allclose(k.grad, expected[name], err_msg=name)
+        k.reset_grad()
