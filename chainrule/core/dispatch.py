@@ -124,7 +124,7 @@ class Rule:
                 self._parameters = tuple(p.name for p in found)
             read = {n for d in self.derivatives.values() for n in d.names}
             reads = {n.removesuffix("_shape") for n in read}
-            known = {"ans", *self._parameters, *(f"{n}_shape" for n in self._parameters)}
+            known = {"ans", *(n + end for n in self._parameters for end in ("", "_shape", "_shapes"))}
             if unknown := (read | self.derivatives.keys()) - known:
                 raise TypeError(f"the rule of {self.name} speaks of {min(unknown)!r}; the arguments are {self._parameters}")
             self.handled = frozenset(reads | self.derivatives.keys() | self.ignores)
