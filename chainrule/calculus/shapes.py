@@ -163,26 +163,24 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values:
 # ---- several arrays -------------------------------------------------------------------------------------
 
 
-def _joined(g: Any, i: int, arrays_shape: Sequence[tuple[int, ...]], axis: int | None) -> Any:
-    """The part of a concatenation's gradient that belongs to the i-th array."""
-    if axis is None:
-        sizes = [int(np.prod(shape, dtype=int)) for shape in arrays_shape]
-        axis = 0
-    else:
-        sizes = [shape[axis] for shape in arrays_shape]
-    start = sum(sizes[:i])
-    part = g[(slice(None),) * (axis % g.ndim) + (slice(start, start + sizes[i]),)]
-    return np.reshape(part, arrays_shape[i])
+def _apart(g: Any, arrays_shapes: Sequence[tuple[int, ...]], axis: int | None) -> list[Any]:
+    """The parts of a concatenation's gradient."""
+    before, parts, stop = (slice(None),) * ((axis or 0) % g.ndim), [], 0
+    for shape in arrays_shapes:
+        start, stop = stop, stop + (prod(shape) if axis is None else shape[axis])
+        part = g[(*before, slice(start, stop))]
+        parts.append(np.reshape(part, shape) if axis is None else part)
+    return parts
 
 
-define_rule(np.concatenate, linear="jointly", arrays=_joined, ignores=("dtype", "casting"),
+def _unstacked(g: Any, arrays_shapes: Sequence[tuple[int, ...]], axis: int) -> list[Any]:
+    before = (slice(None),) * (axis % g.ndim)
+    return [g[(*before, i)] for i in range(len(arrays_shapes))]
+
+
+define_rule(np.concatenate, linear="jointly", arrays=_apart, ignores=("dtype", "casting"),
             signature=lambda arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind": None)  # fmt: skip
-define_rule(
-    np.stack,
-    linear="jointly",
-    arrays=lambda g, i, axis: g[(slice(None),) * (axis % g.ndim) + (i,)],
-    ignores=("dtype", "casting"),
-)
+define_rule(np.stack, linear="jointly", arrays=_unstacked, ignores=("dtype", "casting"))
 
 
 @composite(np.atleast_1d)

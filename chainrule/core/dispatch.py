@@ -14,7 +14,7 @@ import numpy as np
 from . import config
 from .arrays import as_array
 from .function import Edge, Function, connect, materialise, revived_edges, variable_at
-from .recorders import MOST_INPUTS, generate
+from .recorders import MOST_INPUTS, generate, subject
 from .variable import Variable
 
 Linear = Literal["jointly", "separately"] | None
@@ -60,10 +60,11 @@ class Derivative:
 
     The names of ``fn``'s parameters after ``g`` say what it reads, and so what is kept: an argument of the function by
     its own name, ``ans`` for the result, ``<argument>_shape`` for a shape alone. For an argument that is a sequence of
-    arrays, the parameter ``i`` is the position of the one in question.
+    arrays, the parameter ``i`` is the position of the one in question; one that reads ``<argument>_shapes`` instead
+    returns the gradients of all.
     """
 
-    __slots__ = ("fn", "indexed", "names")
+    __slots__ = ("fn", "indexed", "names", "of_sequence")
 
     def __init__(self, fn: Callable[..., Any]):
         code = getattr(fn, "__code__", None)
@@ -71,6 +72,7 @@ class Derivative:
         self.fn = fn
         self.indexed = "i" in every
         self.names = tuple(n for n in every[1:] if n != "i")
+        self.of_sequence = self.indexed or any(n.endswith("_shapes") for n in self.names)
 
 
 class Rule:
@@ -123,7 +125,7 @@ class Rule:
                 self.kinds = tuple(_KINDS[p.kind] for p in found)
                 self._parameters = tuple(p.name for p in found)
             read = {n for d in self.derivatives.values() for n in d.names}
-            reads = {n.removesuffix("_shape") for n in read}
+            reads = {subject(n) for n in read}
             known = {"ans", *(n + end for n in self._parameters for end in ("", "_shape", "_shapes"))}
             if unknown := (read | self.derivatives.keys()) - known:
                 raise TypeError(f"the rule of {self.name} speaks of {min(unknown)!r}; the arguments are {self._parameters}")
@@ -132,10 +134,9 @@ class Rule:
 
     @property
     def is_general(self) -> bool:
-        """Whether its calls have to take the general way: sequences of arrays, or too many inputs."""
-        return (
-            "variadic" in self.kinds or len(self.derivatives) > MOST_INPUTS or any(d.indexed for d in self.derivatives.values())
-        )
+        """Whether its calls have to take the general way: too many inputs, or a sequence of arrays that is not the only one."""
+        most = 1 if any(d.of_sequence for d in self.derivatives.values()) else MOST_INPUTS
+        return "variadic" in self.kinds or len(self.derivatives) > most
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function on the data, and record the call: the general way."""
@@ -188,7 +189,7 @@ class Rule:
         call.saved = {
             read: (arrays if several else arrays[0]) if read == "ans"
             else arguments[read] if read in arguments
-            else _shape(arguments[read.removesuffix("_shape")])
+            else _shape(arguments[subject(read)])
             for read in reads
         }  # fmt: skip
         reading = [e for (name, _), e in needed.items() if name in reads]
@@ -315,7 +316,10 @@ class Call(Function):
         for name, i in self.wrt:
             derivative = derivatives[name]
             values = [saved[n] for n in derivative.names]
-            yield derivative.fn(g, i, *values) if derivative.indexed else derivative.fn(g, *values)
+            if derivative.indexed:
+                yield derivative.fn(g, i, *values)
+            else:
+                yield derivative.fn(g, *values)[i] if derivative.of_sequence else derivative.fn(g, *values)
 
 
 def define_rule(
@@ -331,8 +335,9 @@ def define_rule(
 
     Each keyword is an argument of ``function``; its value computes that argument's gradient from ``g``, the gradient of
     the result. Its further parameters say by their names what it reads: arguments of ``function``, ``ans`` for the
-    result, ``<argument>_shape``; ``i`` is the position in an argument that is a sequence of arrays. It is
-    differentiable itself where it is written in NumPy's functions. Broadcasting and promotion are undone for it.
+    result, ``<argument>_shape``. Of an argument that is a sequence of arrays, ``i`` is the position of the one in question;
+    where it reads ``<argument>_shapes`` instead, it returns the gradients of all. It is differentiable itself where it is
+    written in NumPy's functions. Broadcasting and promotion are undone for it.
 
     Args:
         function: a function that NumPy dispatches, or one made by ``primitive``.

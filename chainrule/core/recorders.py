@@ -1,8 +1,8 @@
 """What computes a function and records the call: generated from the function's rule.
 
 Small arrays spend their time in Python. So the code that records a function is generated from its rule at first use, with no
-loop over arguments or names left in it: for ``np.multiply`` it reads as one would write it by hand. Rules with arguments
-that are sequences of arrays, and calls that the generated code has no place for, take the general way in dispatch.py.
+loop over arguments or names left in it: for ``np.multiply`` it reads as one would write it by hand. Calls that the generated
+code has no place for take the general way in dispatch.py.
 """
 
 from __future__ import annotations
@@ -42,15 +42,20 @@ class RecordedCall(Function):
     def name(self) -> str:
         return self.rule.name
 
+    @property
+    def places(self) -> list[tuple[str, int | None]]:
+        """For each edge the argument, and the position where that is a sequence."""
+        return [(name, None) for name in self.wrt]
+
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
         twin = object.__new__(type(self))
-        twin.saved = self._saved_variables()
+        twin.edges, twin.saved = self.edges, self._saved_variables()
         return twin.vjp(g)
 
     def jvp(self, tangents: list[Any], bound: dict[str, Any], recorded: bool) -> Any:
         rule = self.rule
         if rule.linear:
-            return rule.linear_jvp([(name, None) for name in self.wrt], self.edges or (), tangents, bound, recorded)
+            return rule.linear_jvp(self.places, self.edges or (), tangents, bound, recorded)
         if not isinstance(rule.function, np.ufunc) or self.dtype.kind == "c":
             return None
         # the Jacobian of an element-wise function is diagonal, so it is its own transpose
@@ -67,9 +72,29 @@ class RecordedCall(Function):
         )
 
 
+class RecordedSequenceCall(RecordedCall):
+    """A recorded call of a function whose one input is a sequence of arrays: there is an edge, or None, for each of them."""
+
+    __slots__ = ()
+
+    @property
+    def places(self) -> list[tuple[str, int | None]]:
+        return [(self.wrt[0], i) for i in range(len(self.edges or ()))]
+
+    def _saved_variables(self) -> tuple[Any, ...]:
+        every = dict(zip(self.reads, self.saved, strict=True))
+        if "ans" in every:
+            every["ans"] = variable_at(every["ans"], self)
+        if self.wrt[0] in every:
+            pairs = zip(every[self.wrt[0]], self.edges or (), strict=True)
+            every[self.wrt[0]] = [v if e is None else variable_at(v, e) for v, e in pairs]
+        return tuple(every.values())
+
+
 def generate(rule: Rule) -> Callable[..., Any]:
     """Generate what computes the rule's function and records the call."""
     inputs = tuple(name for name in rule.parameters if name in rule.derivatives)
+    of_sequence = any(d.of_sequence for d in rule.derivatives.values())
     scope: dict[str, Any] = {
         "_Leaf": Leaf,
         "_Variable": Variable,
@@ -78,6 +103,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_debugging": config.debug.get,
         "_function": rule.forward,
         "_given": _given,
+        "_native": {ndarray},
         "_ndarray": ndarray,
         "_new": object.__new__,
         "_note": _note,
@@ -100,13 +126,13 @@ def generate(rule: Rule) -> Callable[..., Any]:
             _BRANCH.format(
                 condition=" and ".join(f"{x}_edge is {'not ' * n}None" for x, n in zip(inputs, needed, strict=True)),
                 call=call,
-                edges="".join(f"{x}_edge, " for x in wrt),
-                generation=_generation(wrt),
+                edges="".join(f"{'*' * of_sequence}{x}_edge, " for x in wrt),
+                generation=_generation(wrt, of_sequence),
                 saved="".join(f"{_saved(name, rule)}, " for name in scope[call].reads),
-                watched=_watched([x for x in wrt if x in scope[call].reads]),
+                watched=_watched([x for x in wrt if x in scope[call].reads], of_sequence),
             )
         )
-    prepare = [_UNWRAP.format(x=x) for x in inputs]
+    prepare = [(_UNWRAP_SEQUENCE if of_sequence else _UNWRAP).format(x=x) for x in inputs]
     is_ufunc = isinstance(rule.function, np.ufunc)
     if is_ufunc:
         prepare += [_CONSTANT.format(x=x, other=y) for x, y in zip(inputs, inputs[1:] + inputs[:1], strict=True) if x != y]
@@ -116,13 +142,15 @@ def generate(rule: Rule) -> Callable[..., Any]:
     source = _RECORDER.format(
         parameters=_parameters(rule, "{x}=default_{x}"),
         prepare="".join(prepare),
-        compute=_computation(rule, inputs),
+        compute=_computation(rule, inputs, of_sequence),
         branches="\n    el".join(branches),
         bound=", ".join(f"{name!r}: {name}" for name in rule.parameters),
-        edges=", ".join(f"({x!r}, None): {x}_edge" for x in inputs),
+        edges=", ".join((_PLACES if of_sequence else "({x!r}, None): {x}_edge").format(x=x) for x in inputs),
     )
     exec(compile(source, f"<recorder of {rule.name}>", "exec"), scope)
-    return scope["record"]  # type: ignore[no-any-return]
+    record: Callable[..., Any] = scope["record"]
+    record.__qualname__ = rule.name  # what Python's own messages call it
+    return record
 
 
 def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
@@ -130,11 +158,21 @@ def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
     derivatives = {name: rule.derivatives[name] for name in wrt}
     reads = tuple(dict.fromkeys(read for d in derivatives.values() for read in d.names))
     unpack = f"{', '.join(reads)}, = _self.saved" if reads else ""
-    gradients = "".join(f"_d_{name}({', '.join(('_g', *d.names))}), " for name, d in derivatives.items())
+    of_sequence = any(d.of_sequence for d in derivatives.values())
+    gradients = "".join(
+        (_ONE_BY_ONE if d.indexed else "_d_{x}({reads})" if of_sequence else "_d_{x}({reads}), ").format(
+            x=name, reads=", ".join(("_g", *("_i",) * d.indexed, *d.names))
+        )
+        for name, d in derivatives.items()
+    )
     scope = {f"_d_{name}": d.fn for name, d in derivatives.items()}
     exec(f"def vjp(_self, _g):\n    {unpack}\n    return {gradients}", scope)
     members = {"__slots__": (), "rule": rule, "wrt": wrt, "reads": reads, "vjp": scope["vjp"]}
-    return type(rule.name.rpartition(".")[2], (RecordedCall,), members)
+    return type(rule.name.rpartition(".")[2], (RecordedSequenceCall if of_sequence else RecordedCall,), members)
+
+
+#: The gradients of a sequence's arrays by a derivative that gives one at a time.
+_ONE_BY_ONE = "[None if _e is None else _d_{x}({reads}) for _i, _e in enumerate(_self.edges)]"
 
 
 _RECORDER = """
@@ -170,6 +208,14 @@ _UNWRAP = """
     else:
         {x}_edge = None"""
 
+_UNWRAP_SEQUENCE = """
+    {x}_edge = [v._edge if isinstance(v, _Variable) else None for v in {x}]
+    {x} = [v._data if isinstance(v, _Variable) else v for v in {x}]
+    if {x}_edge.count(None) == len({x}_edge):
+        {x}_edge = None"""
+
+_PLACES = "**{{({x!r}, _i): _e for _i, _e in enumerate({x}_edge or ())}}"
+
 _CONSTANT = """
     if {x}_edge is None and {x}.__class__ is not _ndarray:
         {x} = _constant({x}, {other})"""
@@ -181,6 +227,8 @@ _OTHER = """
 _UNHANDLED = """
     if {x} is not default_{x} and not _rule.is_default("{x}", {x}):
         raise _rule.unhandled("{x}")"""
+
+_SHAPE = "({x}.shape if {x}.__class__ is _ndarray else _shape({x}))"  # np.shape takes long to dispatch
 
 _BRANCH = """if {condition}:
         _call = _new({call})
@@ -207,14 +255,14 @@ def _parameters(rule: Rule, with_default: str) -> str:
     return ", ".join(parts)
 
 
-def _computation(rule: Rule, inputs: Iterable[str]) -> str:
+def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
     """The expression that calls the function."""
     arguments = ", ".join(
         f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
     )
     if not rule.defaults:
         return f"_function({arguments})"
-    native = " and ".join(f"{x}.__class__ is _ndarray" for x in inputs)
+    native = " and ".join((f"{{*map(type, {x})}} == _native" if of_sequence else f"{x}.__class__ is _ndarray") for x in inputs)
     bound = ", ".join(f"{name!r}: {name}" for name in rule.parameters)
     return f"_function({arguments}) if {native} else _given(_rule, {{{bound}}})"
 
@@ -226,8 +274,10 @@ def _given(rule: Rule, arguments: dict[str, Any]) -> Any:
     return rule.forward(*required, **given)
 
 
-def _generation(wrt: tuple[str, ...]) -> str:
+def _generation(wrt: tuple[str, ...], of_sequence: bool) -> str:
     """The expression for the latest generation among the inputs."""
+    if of_sequence:
+        return f"max([_e.generation for _e in {wrt[0]}_edge if _e is not None])"
     if len(wrt) == 2:
         x, y = (f"{x}_edge.generation" for x in wrt)
         return f"({x} if {x} > {y} else {y})"
@@ -237,13 +287,24 @@ def _generation(wrt: tuple[str, ...]) -> str:
 
 def _saved(name: str, rule: Rule) -> str:
     """The expression for what a derivative reads by ``name``."""
-    return name if name == "ans" or name in rule.parameters else f"_shape({name.removesuffix('_shape')})"
+    if name == "ans" or name in rule.parameters:
+        return name
+    x = subject(name)
+    if x in rule.derivatives and rule.derivatives[x].of_sequence:
+        return "[" + _SHAPE.format(x="_v") + f" for _v in {x}]"
+    return _SHAPE.format(x=x)
 
 
-def _watched(reads: list[str]) -> str:
+def subject(name: str) -> str:
+    """The argument that a derivative reads by ``name``."""
+    return name.removesuffix("_shapes").removesuffix("_shape")
+
+
+def _watched(reads: list[str], of_sequence: bool) -> str:
     """The expression for ``Function.watched``, where the inputs ``reads`` are saved."""
-    if len(reads) > 2:
-        return f"_watch({', '.join(f'{x}_edge' for x in reads)})"
+    if len(reads) > 2 or (reads and of_sequence):
+        star = "*" * of_sequence
+        return f"_watch({', '.join(f'{star}{x}_edge' for x in reads)})"
     leaf = [f"{x}_edge.__class__ is _Leaf" for x in reads]
     entry = [f"({x}_edge, {x}_edge.version)" for x in reads]
     if len(reads) == 2:
