@@ -42,16 +42,16 @@ class _Pass:
         self.nested = _is_nested([*given, *leaves(beside)])
         self.inputs = [_input(x, self.era) for x in given]
         fresh = iter(self.inputs)
-        self.primals = [rebuild(primal, [next(fresh) for _ in leaves(primal)]) for primal in primals]
+        self.primals = [tree_map(lambda _: next(fresh), primal) for primal in primals]
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        token = config.reverse.set(True)
+        tokens = config.reverse.set(True), config.enable_backprop.set(True)
         try:
-            with config.using_config("enable_backprop", True):
-                yield
+            yield
         finally:
-            config.reverse.reset(token)
+            config.reverse.reset(tokens[0])
+            config.enable_backprop.reset(tokens[1])
 
     def gradients(self, outputs: Sequence[Any], seeds: Sequence[Any], retain: bool = False) -> list[Any]:
         """The gradient of each input, given those of the outputs."""
@@ -147,7 +147,7 @@ def _as_asked(found: Sequence[Any], argnums: Argnums) -> Any:
 def _trees(primals: Sequence[Tree], flat: Iterable[Any]) -> list[Tree]:
     """Values by leaf, as trees like the primals."""
     rest = iter(flat)
-    return [rebuild(primal, [next(rest) for _ in leaves(primal)]) for primal in primals]
+    return [tree_map(lambda _: next(rest), primal) for primal in primals]
 
 
 # ---- gradients ------------------------------------------------------------------------------------------
@@ -177,8 +177,8 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
         with run.recording():
             y = _of(f, args, kwargs, chosen)(*run.primals)
             y, aux = y if has_aux else (y, None)
-            _check_scalar(y, holomorphic)
-            gradients = run.gradients([y], [np.ones(np.shape(y), gradient_dtype(as_array(_plain(y)).dtype))])
+            plain = _checked_scalar(y, holomorphic)
+            gradients = run.gradients([y], [np.ones(plain.shape, gradient_dtype(plain.dtype))])
         found = _as_asked(_trees([args[k] for k in chosen], gradients), argnums)
         value = run.result(y if isinstance(y, Variable) else as_array(y))
         return ((value, run.result(aux)), found) if has_aux else (value, found)
@@ -186,16 +186,19 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
     return evaluate
 
 
-def _check_scalar(y: Any, holomorphic: bool) -> None:
-    if not is_numeric(as_array(_plain(y))):
+def _checked_scalar(y: Any, holomorphic: bool) -> Array:
+    """The array of what the function returned, which must be a scalar."""
+    plain = as_array(_plain(y))
+    if not is_numeric(plain):
         raise TypeError(f"grad needs a function that returns a scalar; it returned {type(y).__name__}. Is a return missing?")
-    if np.size(y) != 1:
+    if plain.size != 1:
         raise TypeError(
-            f"grad needs a function that returns a scalar; it returned an array of shape {np.shape(y)}. Use "
+            f"grad needs a function that returns a scalar; it returned an array of shape {plain.shape}. Use "
             "elementwise_grad, jacobian or vjp"
         )
-    if np.iscomplexobj(y) and not holomorphic:
+    if plain.dtype.kind == "c" and not holomorphic:
         raise TypeError("the function returned a complex number; for the derivative of a holomorphic one pass holomorphic=True")
+    return plain
 
 
 def grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> F:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from typing import Any
 
 #: A tree: an array or Variable, or a container of trees.
@@ -39,6 +39,8 @@ def tree_map(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     >>> tree_map(lambda x, y: x + y, (1, [2]), (10, [20]))
     (11, [22])
     """
+    if not others:
+        return _map(f, tree)
     return rebuild(tree, [f(*each) for each in zip(*map(leaves, (tree, *others)), strict=True)])
 
 
@@ -47,7 +49,7 @@ def _children(tree: Tree) -> list[Any] | None:
         return list(tree)
     if isinstance(tree, dict):
         return list(tree.values())
-    if is_dataclass(tree) and not isinstance(tree, type):
+    if hasattr(type(tree), "__dataclass_fields__"):
         return [getattr(tree, field.name) for field in fields(tree)]
     return None
 
@@ -60,6 +62,6 @@ def _map(f: Callable[[Any], Any], tree: Tree) -> Tree:
         return [_map(f, child) for child in tree]
     if isinstance(tree, dict):
         return {key: _map(f, child) for key, child in tree.items()}
-    if is_dataclass(tree) and not isinstance(tree, type):
+    if hasattr(type(tree), "__dataclass_fields__"):
         return replace(tree, **{field.name: _map(f, getattr(tree, field.name)) for field in fields(tree)})
     return f(tree)
