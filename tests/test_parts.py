@@ -1,5 +1,7 @@
 """Gradients of parts: of what is indexed, and of arrays that were joined."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,55 @@ def test_parts_of_a_number():
     (x[()] * x + np.sum(x[None] * x[...]) + x * x).backward()
     assert type(x.grad) is np.ndarray
     np.testing.assert_array_equal(x.grad, 12)
+
+
+def test_gradients_are_added_into_no_array_of_a_users():
+    kept = np.full(3, 5.0)
+
+    class Constant(cr.Function):
+        def forward(self, x):
+            return x + 1
+
+        def backward(self, g):
+            return kept
+
+    for f in (lambda x: np.sum(Constant()(x)) + np.sum(x * x), lambda x: np.sum(np.exp(x)) + np.sum(Constant()(x))):
+        x = Variable(np.zeros(3))
+        f(x * 2 + 0).backward()
+        assert np.all(x.grad >= 10)
+        np.testing.assert_array_equal(kept, 5)
+
+
+def test_many_uses_of_a_result_are_added_in_place():
+    x = Variable(np.ones(100_000))
+    y = x * 1
+    z = np.sum(y * y) + np.sum(np.exp(y)) + np.sum(y**3) + np.sum(np.sin(y))
+    tracemalloc.start()
+    z.backward()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(x.grad, 2 + np.e + 3 + np.cos(1))
+    assert peak < 5 * x.nbytes
+
+
+def test_taken_elements_are_in_c_order():
+    assert np.take(Variable(X), [[0, 2], [1, 1]], axis=1).data.flags.c_contiguous
+
+
+@pytest.mark.parametrize("size", [3, 3000])  # by filling, and by writing into zeros
+def test_extrema_of_few_and_many(size):
+    a = np.random.default_rng(0).permutation(4 * size).reshape(4, size).astype(float)
+    x = Variable(a)
+    np.sum(np.max(x, axis=1) * np.arange(1.0, 5.0)).backward()
+    np.testing.assert_array_equal(x.grad, (a == a.max(1, keepdims=True)) * np.arange(1.0, 5.0)[:, None])
+    a[0, 0], a[1], a[2, :2] = np.nan, a[1].max(), a[2].max()  # none is equal to a NaN, and others tie
+    x = Variable(a)
+    np.sum(np.max(x, axis=1)).backward()
+    np.testing.assert_allclose(x.grad.sum(1), [0, 1, 1, 1])
+    np.testing.assert_array_equal(x.grad[2, :2], x.grad[2].max())
+    x = Variable(np.array([[1.0, 1.0], [2.0, 3.0]]))
+    np.sum(np.max(x, axis=1, initial=2.5)).backward()
+    np.testing.assert_array_equal(x.grad, [[0, 0], [0, 1]])
 
 
 def test_retained_gradients_of_what_is_indexed_are_whole():

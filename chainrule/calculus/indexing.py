@@ -87,6 +87,19 @@ def _at_axis(index: Any, axis: int, ndim: int) -> tuple[Any, ...]:
     return (slice(None),) * (axis % ndim) + (index,)
 
 
+@primitive
+def _taken(a: Any, indices: Any, axis: int) -> Any:
+    """Elements along an axis; of NumPy's array in C order, which indexing does not give."""
+    return np.take(a, indices, axis) if is_native(a) else a[_at_axis(indices, axis, a.ndim)]
+
+
+define_rule(
+    _taken,
+    linear="jointly",
+    a=lambda g, a_shape, indices, axis: put_item(g, _at_axis(indices, axis, len(a_shape)), a_shape),
+)
+
+
 @composite(np.take)
 def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     if axis is None:
@@ -94,7 +107,7 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
     length, indices = a.shape[axis], as_array(unwrap(indices))
     if mode != "raise":
         indices = indices % length if mode == "wrap" else np.clip(indices, 0, length - 1)
-    return a[_at_axis(indices, axis, a.ndim)]
+    return _taken(a, indices, axis)
 
 
 def places_along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import kept_where, spread
+from ..core.arrays import is_native, kept_where, spread
 from ..core.dispatch import composite, define_rule
 from .constants import named
 
@@ -98,15 +98,23 @@ define_rule(np.std, a=_std, ignores=("dtype",))
 # ---- extrema: equal elements share the gradient ---------------------------------------------------------
 
 
-def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
+def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
     chosen = a == ans if _everywhere(where) else (a == ans) & where
+    if (
+        _everywhere(where)
+        and initial is _NOTHING
+        and is_native(chosen)
+        and np.count_nonzero(chosen) == ans.size
+        and not np.isnan(ans).any()
+    ):  # the usual case: one in each place
+        return kept_where(chosen, g)
     ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)
     return kept_where(chosen, _over(g, np.maximum(ties, 1)))
 
 
 for _function in (np.max, np.amax, np.min, np.amin):
-    define_rule(_function, a=_extremum, ignores=("initial",))
+    define_rule(_function, a=_extremum)
 
 
 @composite(np.ptp)

@@ -66,16 +66,14 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
         ValueError: ``shape`` does not broadcast to ``x.shape``.
     """
     lead = x.ndim - len(shape)
-    if lead > 0 and x.shape[lead:] == shape:  # the usual case, such as a bias
-        return x.sum(axis=0 if lead == 1 else tuple(range(lead)))
-    tail = x.shape[lead:] if lead >= 0 else ()
-    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, tail, strict=True)):
+    if lead > 0:
+        x = x.sum(axis=0 if lead == 1 else tuple(range(lead)))
+    if x.shape == shape:  # the usual case, such as a bias
+        return x
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
         raise ValueError(f"{x.shape} is not a broadcast of {shape}")
-    stretched = tuple(lead + i for i, (n, m) in enumerate(zip(shape, tail, strict=True)) if n != m)
-    axes = (*range(lead), *stretched)
-    if axes:
-        x = np.sum(x, axis=axes)
-    return np.reshape(x, shape) if x.shape != shape else x
+    stretched = [i for i, (n, m) in enumerate(zip(shape, x.shape, strict=True)) if n != m]
+    return x.sum(axis=stretched[0] if len(stretched) == 1 else tuple(stretched), keepdims=True)
 
 
 #: Up to so many elements it takes NumPy longer to broadcast than to fill.

@@ -119,16 +119,19 @@ def walk(
                     if edge in own:
                         before += gx
                         table[edge] = before
-                    else:
+                    elif create_graph:  # a Variable may come to an array
                         table[edge] = before + gx
-                        if not create_graph:
-                            own.add(edge)
+                    else:
+                        if _is_own(gx, g, f):
+                            gx += before
+                            table[edge] = gx
+                        else:
+                            table[edge] = before + gx
+                        own.add(edge)
                     continue
                 table[edge] = gx
                 if edge.__class__ is Leaf or (stop and edge in stop):
-                    if create_graph:  # a Variable may come to an array
-                        continue
-                    if gx.__class__ is ndarray and gx.base is None and gx is not g and f.returns_fresh_arrays:
+                    if not create_graph and _is_own(gx, g, f):
                         own.add(edge)
                     continue
                 if edge.__class__ is Output:
@@ -149,6 +152,11 @@ def walk(
         config.enable_backprop.reset(token)
         config.reverse.reset(reverse)
     return {leaf: g if create_graph or leaf in own else copy(g) for leaf, g in table.items()}
+
+
+def _is_own(gx: Any, g: Any, f: Function) -> bool:
+    """Whether no one but the walk sees the gradient that a call has returned."""
+    return gx.__class__ is ndarray and gx.base is None and gx is not g and f.ports is None and f.returns_fresh_arrays
 
 
 def _seed(y: Variable, create_graph: bool) -> Any:
