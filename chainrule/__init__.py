@@ -12,10 +12,10 @@ from .calculus.shapes import array
 from .checking import check_grads
 from .core.arrays import as_array
 from .core.config import Config, enable_grad, no_grad, using_config
-from .core.dispatch import RECORDERS as _RECORDERS
-from .core.dispatch import composite, define_rule, primitive
 from .core.function import Function
 from .core.variable import Parameter, Variable, as_variable
+from .dispatch import RECORDERS as _RECORDERS
+from .dispatch import composite, define_rule, primitive
 
 if TYPE_CHECKING:
     from . import array_api, data, functional, io, nn, optim, random, scipy, viz  # noqa: F401 (import * is not to bring scipy)

@@ -20,8 +20,8 @@ import numpy as np
 from .calculus.shapes import array
 from .core import config
 from .core.arrays import as_array, is_array
-from .core.dispatch import unwrap
 from .core.variable import Variable
+from .dispatch import unwrap
 
 __array_api_version__: str = np.__array_api_version__
 

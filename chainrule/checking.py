@@ -10,8 +10,8 @@ import numpy as np
 from .core import config
 from .core.arrays import Array, as_array
 from .core.backward import walk
-from .core.forward import Forward
 from .core.variable import Variable, as_variable
+from .dispatch.forward import Forward
 
 #: For each precision, the relative step of the central difference and the tolerance that it allows.
 _PRECISION = {2: (5e-2, 1e-1), 4: (5e-3, 1e-2), 8: (6e-6, 1e-6), 16: (6e-6, 1e-6)}

@@ -17,10 +17,10 @@ import numpy as np
 from .core import config
 from .core.arrays import Array, as_array, gradient_dtype, is_numeric
 from .core.backward import walk
-from .core.dispatch import RECORDERS
-from .core.forward import Forward
 from .core.function import Function
 from .core.variable import Variable
+from .dispatch import RECORDERS
+from .dispatch.forward import Forward
 from .trees import Tree, leaves, rebuild, tree_map
 
 F = Callable[..., Any]

@@ -19,7 +19,7 @@ from numpy.lib import recfunctions
 from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
 import chainrule.scipy
-from chainrule.core.dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, UNSUPPORTED, Derivative, Rule, is_known
+from chainrule.dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, UNSUPPORTED, Derivative, Rule, is_known
 
 PAGE = Path(__file__).with_name("coverage.md")
 

@@ -8,7 +8,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Variable, check_grads
-from chainrule.core.dispatch import NO_GRADIENT, RULES, UNSUPPORTED, is_known
+from chainrule.dispatch import NO_GRADIENT, RULES, UNSUPPORTED, is_known
 
 rng = np.random.default_rng(1)
 X = rng.normal(size=(3, 4))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
-from chainrule.core.dispatch import UNSUPPORTED, is_known
+from chainrule.dispatch import UNSUPPORTED, is_known
 
 DOCS = Path(__file__).parents[1] / "docs"
 

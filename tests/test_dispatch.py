@@ -9,7 +9,7 @@ from numpy.testing.overrides import get_overridable_numpy_array_functions, get_o
 
 import chainrule as cr
 from chainrule import Variable
-from chainrule.core.dispatch import NO_GRADIENT, RECORDERS, RULES, function_name, is_known
+from chainrule.dispatch import NO_GRADIENT, RECORDERS, RULES, function_name, is_known
 
 X = Variable(np.array([[1.0, 2.0], [3.0, 4.0]]))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule import Variable, check_grads
-from chainrule.core.dispatch import is_known
+from chainrule.dispatch import is_known
 
 sp = pytest.importorskip("scipy.special")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, unwrap
 from ..core.variable import Variable
+from ..dispatch import composite, unwrap
 from .indexing import places_along_axis
 
 

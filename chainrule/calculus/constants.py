@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import NO_GRADIENT, UNSUPPORTED
+from ..dispatch import NO_GRADIENT, UNSUPPORTED
 
 _UFUNCS = """
     floor ceil trunc rint sign signbit isnan isinf isfinite isnat spacing nextafter floor_divide

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, function_name, unwrap
 from ..core.variable import Variable
+from ..dispatch import composite, function_name, unwrap
 from .shapes import array
 
 

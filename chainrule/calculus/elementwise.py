@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, define_rule, elementwise, primitive, unwrap
+from ..dispatch import composite, define_rule, elementwise, primitive, unwrap
 
 _LN2 = float(np.log(2.0))
 _LN10 = float(np.log(10.0))

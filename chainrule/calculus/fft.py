@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import composite, define_rule
+from ..dispatch import composite, define_rule
 
 #: The scaling of a transform and its transpose, where the exponent has the other sign.
 _TRANSPOSED: dict[Any, Any] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}

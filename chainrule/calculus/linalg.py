@@ -31,8 +31,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..core.arrays import as_array
-from ..core.dispatch import composite, define_rule, primitive, unwrap
 from ..core.variable import as_variable
+from ..dispatch import composite, define_rule, primitive, unwrap
 
 # ---- parts of the formulas ------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core import config
 from ..core.arrays import copy
-from ..core.dispatch import NO_GRADIENT, RECORDERS, unwrap
 from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
+from ..dispatch import NO_GRADIENT, RECORDERS, unwrap
 from .indexing import get_item, set_item
 from .shapes import astype
 

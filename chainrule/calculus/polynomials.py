@@ -8,7 +8,7 @@ from warnings import warn
 import numpy as np
 
 from ..core.arrays import as_array
-from ..core.dispatch import composite, define_rule
+from ..dispatch import composite, define_rule
 from .samples import beside
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import is_native, kept_where, spread
-from ..core.dispatch import composite, define_rule
+from ..dispatch import composite, define_rule
 from .constants import named
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]  # NumPy's default for arguments that were not given

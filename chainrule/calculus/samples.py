@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_array
-from ..core.dispatch import composite, define_rule, primitive, unwrap
+from ..dispatch import composite, define_rule, primitive, unwrap
 from .reductions import _NOTHING, axis_slice
 
 # ---- differences and integrals --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_array
-from ..core.dispatch import composite, define_rule, unwrap
+from ..dispatch import composite, define_rule, unwrap
 from .indexing import set_item
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_array, sum_to
-from ..core.dispatch import composite, define_rule, primitive, unwrap
+from ..dispatch import composite, define_rule, primitive, unwrap
 from .constants import named
 from .indexing import put_item
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
-from ..core.dispatch import NO_GRADIENT, RULES, define_rule, elementwise, primitive
+from ..dispatch import NO_GRADIENT, RULES, define_rule, elementwise, primitive
 
 _users = dict(RULES)  # rules that stand already are someone's own, and stay
 

@@ -9,9 +9,9 @@ from warnings import warn
 
 import numpy as np
 
-from ..core.arrays import as_array
-from ..core.dispatch import composite, define_rule, primitive, unwrap
+from ..core.arrays import as_array, is_array
 from ..core.variable import Variable
+from ..dispatch import composite, define_rule, primitive, unwrap
 from .indexing import put_item
 from .reductions import _NOTHING, Axis, _axes, _everywhere, _extremum, _over
 
@@ -349,7 +349,7 @@ def _histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: bool |
     made, edges = np.histogramdd(sample, bins, range, density, unwrap(weights))
     if not isinstance(weights, Variable):
         return made, edges
-    columns = np.atleast_2d(sample.T) if isinstance(sample, np.ndarray) else np.asarray(sample)
+    columns = np.atleast_2d(sample.T) if is_array(sample) else np.asarray(sample)
     return _weighted_counts(list(columns), edges, weights, density), edges
 
 

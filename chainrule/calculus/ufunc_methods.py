@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, define_rule, primitive, unwrap
 from ..core.variable import Variable
+from ..dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, define_rule, primitive, unwrap
 from .elementwise import share
 from .indexing import put_item
 from .reductions import _everywhere, _restored, scan_back

@@ -1,1 +1,1 @@
-"""The tape. Read it in this order: config, arrays, variable, function, backward, dispatch."""
+"""The tape. Read it in this order: config, arrays, variable, function, backward."""

@@ -251,7 +251,7 @@ class Variable:
         self._data, self._grad, self.name, requires_grad = state
         self._seed, self._edge = None, Leaf(self) if requires_grad else None
 
-    if TYPE_CHECKING:  # operators and methods that dispatch.py installs, one loop for all of them
+    if TYPE_CHECKING:  # operators and methods that calculus/methods.py installs
 
         def __getattr__(self, name: str) -> Any: ...
         def __add__(self, other: Any) -> Variable: ...

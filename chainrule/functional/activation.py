@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.dispatch import define_rule, primitive
+from ..dispatch import define_rule, primitive
 from ..kernels.special import erf
 
 Axes = int | tuple[int, ...]

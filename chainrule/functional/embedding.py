@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.dispatch import define_rule, primitive, unwrap
+from ..dispatch import define_rule, primitive, unwrap
 
 
 def check_indices(index: Array, n: int, what: str) -> None:

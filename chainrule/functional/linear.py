@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.dispatch import define_rule, primitive
+from ..dispatch import define_rule, primitive
 
 
 @primitive

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array, as_array
-from ..core.dispatch import define_rule, primitive, unwrap
 from ..core.variable import Variable
+from ..dispatch import define_rule, primitive, unwrap
 from .activation import log_one_plus_exp, log_softmax, softmax
 from .embedding import check_indices
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import config
 from ..core.arrays import Array
-from ..core.dispatch import define_rule, primitive, unwrap
+from ..dispatch import define_rule, primitive, unwrap
 
 
 @primitive

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.dispatch import define_rule, primitive, unwrap
+from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import pooling as kernel
 from ..kernels.window import Pair, Window
 from .convolution import IntOrPair, pair

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..core.arrays import Array, as_array
-from ..core.dispatch import unwrap
 from ..core.variable import Variable
+from ..dispatch import unwrap
 
 
 def _gradients(parameters: Variable | Iterable[Variable]) -> list[Array]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..core.config import enable_grad
-from ..core.dispatch import unwrap
 from ..core.variable import Variable
+from ..dispatch import unwrap
 
 Params = Iterable[Any]  # of Variables, of (name, Variable) pairs, or of dicts that describe groups
 State = dict[str, Any]

@@ -12,9 +12,9 @@ import scipy.integrate as si
 from ..calculus.shapes import array
 from ..core import config
 from ..core.arrays import as_array
-from ..core.dispatch import unwrap
 from ..core.function import Function
 from ..core.variable import Variable
+from ..dispatch import unwrap
 from ..transforms import vjp
 
 __all__ = ["odeint"]

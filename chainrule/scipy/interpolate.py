@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_array
-from ..core.dispatch import unwrap
+from ..dispatch import unwrap
 
 __all__ = ["interpn"]
 

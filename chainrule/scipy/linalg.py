@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg as sl
 
 from ..core.arrays import as_array
-from ..core.dispatch import define_rule, primitive
+from ..dispatch import define_rule, primitive
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "expm", "solve_banded", "solve_sylvester", "solve_triangular", "sqrtm", "toeplitz",

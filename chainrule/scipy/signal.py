@@ -9,7 +9,7 @@ import numpy as np
 import scipy.signal as ss
 
 from ..core.arrays import as_array
-from ..core.dispatch import define_rule, primitive
+from ..dispatch import define_rule, primitive
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
 

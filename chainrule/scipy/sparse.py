@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse as ss
 import scipy.sparse.linalg as ssl
 
-from ..core.dispatch import RECORDERS, define_rule, primitive
 from ..core.variable import Variable
+from ..dispatch import RECORDERS, define_rule, primitive
 
 __all__ = ["matmul", "spsolve"]
 

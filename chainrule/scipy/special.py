@@ -8,7 +8,7 @@ import numpy as np
 import scipy.special as sp
 
 from ..calculus.special import polygamma, zeta
-from ..core.dispatch import define_rule, primitive, unwrap
+from ..dispatch import define_rule, primitive, unwrap
 
 __all__ = [
     "h1vp", "h2vp", "ivp", "jvp", "kvp", "lambertw", "log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax",

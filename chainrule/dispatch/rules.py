@@ -1,4 +1,4 @@
-"""How a call of NumPy's functions or ours on a Variable finds its rule, and is recorded by it."""
+"""Rules: how a function is recorded and differentiated, and the table in which each function finds its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import config
-from .arrays import as_array
-from .function import Edge, Function, connect, materialise, revived_edges, variable_at
+from ..core import config
+from ..core.arrays import as_array
+from ..core.function import Edge, Function, connect, materialise, revived_edges, variable_at
+from ..core.variable import Variable
 from .recorders import MOST_INPUTS, generate, subject
-from .variable import Variable
 
 Linear = Literal["jointly", "separately"] | None
 
@@ -32,7 +32,7 @@ UNSUPPORTED: dict[Any, str] = {}
 _LATER = {"numpy": "chainrule.calculus.further", "scipy.special": "chainrule.calculus.special"}
 
 
-def _import_more_rules() -> bool:
+def import_more_rules() -> bool:
     """Import the next table that may have a rule; False if there is none."""
     library = next((name for name in _LATER if name in sys.modules), None)
     if library is None:
@@ -47,7 +47,7 @@ def _import_more_rules() -> bool:
 def is_known(function: Any) -> bool:
     """Whether there is a rule for ``function``, or it has no gradient."""
     while function not in RULES and function not in NO_GRADIENT:
-        if not _import_more_rules():
+        if not import_more_rules():
             return False
     return True
 
@@ -447,46 +447,3 @@ class _Recorders(dict[Any, Callable[..., Any]]):
 
 
 RECORDERS = _Recorders()
-
-
-# ---- NumPy's protocols ----------------------------------------------------------------------------------
-
-
-def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """NEP 13: a ufunc (or a method of one) was called with a Variable among its arguments."""
-    if method == "__call__" and not kwargs and ufunc in RULES:
-        return RECORDERS[ufunc](*inputs)
-    name = function_name(ufunc)
-    if kwargs.get("out") is not None:
-        raise writes_out(ufunc)
-    if method == "__call__":
-        if kwargs.pop("where", True) is not True:
-            raise TypeError(f"{name}(where=...) leaves elements undefined; use np.where on the result")
-        if not is_known(ufunc):
-            raise no_rule(ufunc)
-        if ufunc in NO_GRADIENT:
-            return ufunc(*unwrap(inputs), **unwrap(kwargs))
-        return RULES[ufunc](*inputs, **kwargs)
-    while (ufunc, method) not in UFUNC_METHODS and _import_more_rules():
-        pass
-    if (ufunc, method) not in UFUNC_METHODS:
-        raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")
-    return UFUNC_METHODS[ufunc, method](*inputs, **kwargs)
-
-
-def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
-    if function not in RULES and not is_known(function):
-        raise no_rule(function)
-    if function in NO_GRADIENT:
-        return function(*unwrap(tuple(args)), **unwrap(kwargs))
-    if kwargs.pop("out", None) is not None:
-        raise writes_out(function)
-    return RECORDERS[function](*args, **kwargs)
-
-
-#: What a ufunc's method stands for: ``np.add.reduce`` for ``np.sum``.
-UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
-
-Variable.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
-Variable.__array_function__ = _array_function  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 Small arrays spend their time in Python. So the code that records a function is generated from its rule at first use, with no
 loop over arguments or names left in it: for ``np.multiply`` it reads as one would write it by hand. Calls that the generated
-code has no place for take the general way in dispatch.py.
+code has no place for take the general way in rules.py.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from weakref import ref
 
 import numpy as np
 
-from . import config
-from .arrays import as_array, ndarray
-from .function import Edge, Function, check_finite, user_line, variable_at
-from .variable import Leaf, Variable
+from ..core import config
+from ..core.arrays import as_array, ndarray
+from ..core.function import Edge, Function, check_finite, user_line, variable_at
+from ..core.variable import Leaf, Variable
 
 if TYPE_CHECKING:
-    from .dispatch import Rule
+    from .rules import Rule
 
 #: Generated code has a branch for each set of inputs that may need a gradient: too many beyond so many inputs.
 MOST_INPUTS = 3

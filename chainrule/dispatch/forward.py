@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from . import config
-from .backward import walk
-from .function import Edge, Function, Output
-from .variable import Variable
+from ..core import config
+from ..core.backward import walk
+from ..core.function import Edge, Function, Output
+from ..core.variable import Variable
 
 
 class Forward:
