@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 from .harness import Report, measure
 
-BENCHMARKS = {"tape": "benchmarks.tape"}
+BENCHMARKS = {"tape": "benchmarks.tape", "scientific": "benchmarks.scientific"}
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     options = parser.parse_args()
 
-    report = Report(options.benchmark)
+    report = Report(options.benchmark, getattr(import_module(BENCHMARKS[options.benchmark]), "NOTE", ""))
     for threads in options.threads.split(","):
         report.add(
             threads, measure(BENCHMARKS[options.benchmark], ["chainrule", *options.peers.split(",")], threads, options.rounds)
@@ -27,6 +28,7 @@ def main() -> None:
     print(report.markdown())
     if options.write:
         path = Path(__file__).parent / "results" / f"{options.benchmark}.md"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(report.markdown())
         print(f"written to {path}")
 

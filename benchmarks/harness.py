@@ -1,8 +1,9 @@
 """Measure frameworks side by side: each in a process of its own, taking turns, gradients checked equal first.
 
 A benchmark is a module with ``CASES``: for each name, for each framework, a function that imports the framework and returns
-``step``, which does the work once and returns the gradients as a list of arrays. Single times mean little on a shared
-machine, so rounds go A B C A B C, and what counts is the ratio of medians.
+``step``, which does the work once and returns the gradients (or values) as a list of arrays. It may have a ``TOLERANCE``,
+relative and absolute, for these, and a ``NOTE`` for its table. Single times mean little on a shared machine, so rounds go
+A B C A B C, and what counts is the ratio of medians.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Worker:
 
 def measure(module: str, frameworks: list[str], threads: str, rounds: int) -> list[Row]:
     """Measure every case of a benchmark with those of ``frameworks`` that are installed."""
-    cases = cast(dict[str, dict[str, Any]], importlib.import_module(module).CASES)
+    benchmark = importlib.import_module(module)
+    cases = cast(dict[str, dict[str, Any]], benchmark.CASES)
     installed = [f for f in frameworks if importlib.util.find_spec(f) is not None]
     rows = []
     for case, steps in cases.items():
@@ -82,7 +84,7 @@ def measure(module: str, frameworks: list[str], threads: str, rounds: int) -> li
             worker.ask("first", case)
             row.cold[framework] = time.perf_counter() - start
             workers.append(worker)
-        _check_equal(case, workers)
+        _check_equal(case, workers, *getattr(benchmark, "TOLERANCE", (2e-4, 1e-5)))
         counts = {w: w.ask("count", case, STRETCH) for w in workers}
         for _ in range(rounds):
             for worker in workers:
@@ -97,12 +99,12 @@ def measure(module: str, frameworks: list[str], threads: str, rounds: int) -> li
     return rows
 
 
-def _check_equal(case: str, workers: list[Worker]) -> None:
+def _check_equal(case: str, workers: list[Worker], rtol: float, atol: float) -> None:
     ours, *peers = ([np.array(g) for g in w.ask("gradients", case)] for w in workers)
     for worker, theirs in zip(workers[1:], peers, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(
-                a, b, rtol=2e-4, atol=1e-5, err_msg=f"{case}: gradients differ from {worker.framework}'s"
+                a, b, rtol=rtol, atol=atol, err_msg=f"{case}: gradients differ from {worker.framework}'s"
             )
 
 
@@ -111,6 +113,7 @@ class Report:
     """A benchmark's table, with the machine that it was measured on."""
 
     name: str
+    note: str = ""
     parts: list[tuple[str, list[Row]]] = field(default_factory=list)
 
     def add(self, threads: str, rows: list[Row]) -> None:
@@ -123,7 +126,7 @@ class Report:
         lines += [
             "Medians over rounds in which the frameworks took turns, each in its own process; gradients were checked equal. "
             "The ratio is our time over theirs: under 1, chainrule is faster. A cold start is from the start of the process to "
-            "the end of the first step.",
+            "the end of the first step." + (" " + self.note if self.note else ""),
             "",
         ]
         for threads, rows in self.parts:
@@ -136,7 +139,11 @@ class Report:
             lines += _table(
                 head,
                 [
-                    [row.case, *(f"{row.cold[f]:.2f}" for f in frameworks), *(f"{row.peak[f] / 1e6:.0f}" for f in frameworks)]
+                    [
+                        row.case,
+                        *(f"{row.cold[f]:.2f}" if f in row.cold else "" for f in frameworks),
+                        *(f"{row.peak[f] / 1e6:.0f}" if f in row.peak else "" for f in frameworks),
+                    ]
                     for row in rows
                 ],
             )
@@ -145,7 +152,11 @@ class Report:
     def _speed(self, row: Row, frameworks: list[str], peers: list[str]) -> list[str]:
         medians = {f: statistics.median(s) for f, s in row.seconds.items()}
         ours = medians["chainrule"]
-        return [row.case, *(f"{medians[f] * 1e6:.1f}" for f in frameworks), *(f"**{ours / medians[p]:.2f}**" for p in peers)]
+        return [
+            row.case,
+            *(f"{medians[f] * 1e6:.1f}" if f in medians else "" for f in frameworks),
+            *(f"**{ours / medians[p]:.2f}**" if p in medians else "" for p in peers),
+        ]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
