@@ -99,7 +99,7 @@ def walk(
                 check_finite(f, [gx.value if gx.__class__ is Part else gx for gx in gxs], "backward")
 
             for edge, gx in zip(edges, gxs):  # noqa: B905 (their lengths are checked where they can differ)
-                if edge is None or gx is None or edge.generation < since:
+                if edge is None or gx is None:
                     continue
                 before = table.get(edge)
                 if gx.shape != edge.shape or gx.dtype is not edge.dtype:
@@ -130,7 +130,7 @@ def walk(
                         own.add(edge)
                     continue
                 table[edge] = gx
-                if edge.__class__ is Leaf or (stop and edge in stop):
+                if edge.__class__ is Leaf or edge.generation < since or (stop and edge in stop):
                     if not create_graph and _is_own(gx, g, f):
                         own.add(edge)
                     continue
