@@ -507,6 +507,17 @@ def test_activations_are_released_during_the_walk():
 # ---- data that changes ----------------------------------------------------------------------------------
 
 
+def test_gradients_that_were_summed_do_not_outlive_their_call():
+    x, b = Variable(np.ones(100_000)), Variable(np.ones(1))
+    y = x * b * b
+    tracemalloc.start()
+    y.backward()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(b.grad, 200_000)
+    assert peak < 4.5 * x.nbytes  # the seed, what arrives at a call, and what it returns for its two inputs
+
+
 def test_data_changed_by_a_step_is_an_error_where_it_is_needed():
     w = cr.Parameter(np.array(2.0), name="weight")
     y = w * w

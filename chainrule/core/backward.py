@@ -148,6 +148,7 @@ def walk(
                         following = None
             if not retain_graph:
                 f.edges = f.saved = f.watched = None
+            gxs, gx, before = (), None, None  # what was summed or added is not kept while the next call works
     finally:
         config.enable_backprop.reset(token)
         config.reverse.reset(reverse)
