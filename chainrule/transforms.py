@@ -287,6 +287,8 @@ def jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, 
 
 
 def _jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, Tree]:
+    if not (isinstance(primals, (list, tuple)) and isinstance(tangents, (list, tuple)) and len(primals) == len(tangents)):
+        raise TypeError("the arguments and their tangents are two lists of the same length, as in jvp(f, [x], [t])")
     run = _Pass(primals, beside)
     vectors = [_cast(t, x) for t, x in zip((t for tree in tangents for t in leaves(tree)), run.inputs, strict=True)]
     recorded = run.nested or _any_requires_grad(vectors)

@@ -126,6 +126,14 @@ def test_vjp_jvp_and_linearize_agree():
         cr.jvp(np.sin, [X], [np.ones(2)])
 
 
+def test_primals_and_tangents_are_lists():
+    for primals, tangents in ((1.0, 1.0), ([X], X), ([X, X], [X])):
+        with pytest.raises(TypeError, match=r"jvp\(f, \[x\], \[t\]\)"):
+            cr.jvp(np.sin, primals, tangents)
+    with pytest.raises(TypeError, match="two lists"):
+        cr.hvp(quadratic, X, X)
+
+
 def test_transforms_of_transforms():
     v = np.array([1.0, 0.5, -1.0])
     np.testing.assert_allclose(cr.hvp(quadratic, [X], [v]), HESSIAN @ v)
