@@ -27,13 +27,15 @@ class _Modules(Module):
     @overload
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self.children())
-        return type(self)._of(list(self.named_children())[index]) if isinstance(index, slice) else modules[index]
+        return self._of(list(self.named_children())[index]) if isinstance(index, slice) else list(self.children())[index]
 
     @classmethod
     def _of(cls, named: list[tuple[str, Module]]) -> Self:
-        """A container of some of another's modules."""
-        raise NotImplementedError
+        """A container of some of another's modules, by their names there."""
+        made = cls()
+        for name, module in named:
+            made.add_module(name, module)
+        return made
 
 
 class Sequential(_Modules):
@@ -63,10 +65,6 @@ class Sequential(_Modules):
             named = ((str(i), module) for i, module in enumerate(modules))
         for name, module in named:
             self.add_module(name, _checked(module))
-
-    @classmethod
-    def _of(cls, named: list[tuple[str, Module]]) -> Self:
-        return cls(dict(named))
 
     def forward(self, input: Any) -> Any:
         for module in self.children():
