@@ -58,12 +58,12 @@ class _Checkpoint(Function):
 
     def result(self) -> Tree:
         """Compute it; of its record keep the edges at which it ends."""
-        given = [x for arg in self._args for x in leaves(arg)]
+        given = leaves(self._args)
         inputs = [Variable(x._data) if _needs_grad(x) else x for x in given]
         record = _Record()
         token = config.forward.set(record)
         try:
-            tree = self._f(*self._trees(inputs))
+            tree = self._f(*rebuild(self._args, inputs))
         finally:
             config.forward.reset(token)
         arrays = tuple(y._data if isinstance(y, Variable) else as_array(y) for y in leaves(tree))
@@ -98,17 +98,13 @@ class _Checkpoint(Function):
         token = config.recomputing.set(True)
         try:
             with config.using_config("enable_backprop", True):
-                ys = leaves(self._f(*self._trees(inputs)))
+                ys = leaves(self._f(*rebuild(self._args, inputs)))
         finally:
             config.recomputing.reset(token)
             generator.state = now
         pairs = [(y, gy) for y, gy in zip(ys, materialise(self, g), strict=True) if _needs_grad(y) and y.creator]
         found: dict[Any, Any] = walk([y for y, _ in pairs], [gy for _, gy in pairs], recorded, stop=set(ends))
         return [found.get(edge) for edge in ends]
-
-    def _trees(self, new: Sequence[Any]) -> list[Tree]:
-        rest = iter(new)
-        return [rebuild(arg, [next(rest) for _ in leaves(arg)]) for arg in self._args]
 
 
 class _Record:
@@ -119,6 +115,8 @@ class _Record:
 
     def push(self, call: Function, made: Sequence[Variable], bound: Any) -> None:
         self._calls[call] = None
+
+    advance = push  # from a forward pass inside
 
     def ends(self) -> list[Edge]:
         """The edges at which the record ends: leaves, and what was computed before."""
@@ -185,13 +183,7 @@ class _FixedPoint(Function):
 
     def forward(self, *values: Array) -> Array:
         a = rebuild(self._tree, list(values))
-        # the iteration is on arrays, whatever is being differentiated around it
-        tokens = config.forward.set(None), config.reverse.set(False)
-        try:
-            return _iterate(lambda x: self._f(a, x), self._x0, *self._options)
-        finally:
-            config.forward.reset(tokens[0])
-            config.reverse.reset(tokens[1])
+        return _iterate(lambda x: self._f(a, x), self._x0, *self._options)
 
     def backward(self, g: Any) -> Any:
         a, x = rebuild(self._tree, [v.data for v in self.inputs]), self.outputs[0].data

@@ -49,6 +49,13 @@ def test_checkpoint_of_a_module_with_dropout_and_batch_norm():
     assert drawn == drawn_again
 
 
+def test_checkpoint_of_what_differentiates_itself():
+    def f(x):
+        return cr.jvp(np.sin, [x], [np.ones(3)])[1] * cr.elementwise_grad(np.exp)(x)
+
+    cr.check_grads(cr.checkpoint(f), (X,), order=2)
+
+
 def test_checkpoint_holds_only_its_arguments():
     def f(x):
         for _ in range(20):

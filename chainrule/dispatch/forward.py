@@ -56,14 +56,14 @@ class Forward:
 
     def push(self, call: Function, made: Sequence[Variable], bound: dict[str, Any] | None) -> None:
         """Compute the tangents of a call's results as it has just been recorded; release it if no one else needs it."""
-        self._advance(call, made, bound)
+        self.advance(call, made, bound)
         if not self.recorded and not config.reverse.get():
             call.edges = call.saved = call.watched = None
 
-    def _advance(self, call: Function, made: Sequence[Variable], bound: dict[str, Any] | None) -> None:
+    def advance(self, call: Function, made: Sequence[Variable], bound: dict[str, Any] | None) -> None:
         """The tangents of all passes under way, from the outermost in."""
         if self.outer is not None:
-            self.outer._advance(call, made, bound)
+            self.outer.advance(call, made, bound)
         tangents = [self._at(e) for e in call.edges or ()]
         if any(t is not None for t in tangents):
             # the tangents have none of this pass themselves, and their own record is needed where it is transposed
