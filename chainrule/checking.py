@@ -10,6 +10,7 @@ import numpy as np
 from .core import config
 from .core.arrays import Array, as_array
 from .core.backward import walk
+from .core.function import as_tuple
 from .core.variable import Variable, as_variable
 from .dispatch.forward import Forward
 
@@ -57,7 +58,7 @@ def check_grads(
         given = list(args)
         for k, x in zip(varied, xs, strict=True):
             given[k] = x
-        return _as_tuple(f(*given))
+        return as_tuple(f(*given))
 
     level: Callable[..., tuple[Any, ...]] = of_varied
     xs = [args[k] for k in varied]
@@ -154,7 +155,3 @@ def _is_number(a: Any) -> bool:
 
 def _data(y: Any) -> Array:
     return np.asarray(y.data if isinstance(y, Variable) else y)
-
-
-def _as_tuple(y: Any) -> tuple[Any, ...]:
-    return tuple(y) if isinstance(y, (tuple, list)) else (y,)

@@ -18,7 +18,7 @@ from .core import config
 from .core.arrays import Array, as_array, gradient_dtype, is_numeric
 from .core.backward import walk
 from .core.function import Function
-from .core.variable import Variable
+from .core.variable import Variable, plain
 from .dispatch import RECORDERS
 from .dispatch.forward import Forward
 from .trees import Tree, leaves, rebuild, tree_map
@@ -38,11 +38,10 @@ class _Pass:
 
     def __init__(self, primals: Sequence[Tree], beside: Tree = ()):
         self.era = _new_era()
-        given = [leaf for primal in primals for leaf in leaves(primal)]
+        given = leaves(list(primals))
         self.nested = _is_nested([*given, *leaves(beside)])
         self.inputs = [_input(x, self.era) for x in given]
-        fresh = iter(self.inputs)
-        self.primals = [tree_map(lambda _: next(fresh), primal) for primal in primals]
+        self.primals = rebuild(list(primals), self.inputs)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -60,7 +59,7 @@ class _Pass:
 
     def result(self, tree: Tree) -> Tree:
         """What the function returned, as the caller is to get it."""
-        return tree if self.nested else tree_map(_plain, tree)
+        return tree if self.nested else tree_map(plain, tree)
 
 
 def _gradients(
@@ -115,10 +114,6 @@ def _new_era() -> int:
 _eras = count(1)
 
 
-def _plain(x: Any) -> Any:
-    return x._data if isinstance(x, Variable) else x
-
-
 def _chosen(args: Sequence[Any], argnums: Argnums) -> list[int]:
     """The positions to differentiate in."""
     chosen = [argnums] if isinstance(argnums, int) else list(argnums)
@@ -142,12 +137,6 @@ def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], chosen: Sequence[int]
 
 def _as_asked(found: Sequence[Any], argnums: Argnums) -> Any:
     return found[0] if isinstance(argnums, int) else tuple(found)
-
-
-def _trees(primals: Sequence[Tree], flat: Iterable[Any]) -> list[Tree]:
-    """Values by leaf, as trees like the primals."""
-    rest = iter(flat)
-    return [tree_map(lambda _: next(rest), primal) for primal in primals]
 
 
 # ---- gradients ------------------------------------------------------------------------------------------
@@ -177,9 +166,9 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
         with run.recording():
             y = _of(f, args, kwargs, chosen)(*run.primals)
             y, aux = y if has_aux else (y, None)
-            plain = _checked_scalar(y, holomorphic)
-            gradients = run.gradients([y], [np.ones(plain.shape, gradient_dtype(plain.dtype))])
-        found = _as_asked(_trees([args[k] for k in chosen], gradients), argnums)
+            data = _checked_scalar(y, holomorphic)
+            gradients = run.gradients([y], [np.ones(data.shape, gradient_dtype(data.dtype))])
+        found = _as_asked(rebuild([args[k] for k in chosen], gradients), argnums)
         value = run.result(y if isinstance(y, Variable) else as_array(y))
         return ((value, run.result(aux)), found) if has_aux else (value, found)
 
@@ -188,17 +177,17 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
 
 def _checked_scalar(y: Any, holomorphic: bool) -> Array:
     """The array of what the function returned, which must be a scalar."""
-    plain = as_array(_plain(y))
-    if not is_numeric(plain):
+    value = as_array(plain(y))
+    if not is_numeric(value):
         raise TypeError(f"grad needs a function that returns a scalar; it returned {type(y).__name__}. Is a return missing?")
-    if plain.size != 1:
+    if value.size != 1:
         raise TypeError(
-            f"grad needs a function that returns a scalar; it returned an array of shape {plain.shape}. Use "
+            f"grad needs a function that returns a scalar; it returned an array of shape {value.shape}. Use "
             "elementwise_grad, jacobian or vjp"
         )
-    if plain.dtype.kind == "c" and not holomorphic:
+    if value.dtype.kind == "c" and not holomorphic:
         raise TypeError("the function returned a complex number; for the derivative of a holomorphic one pass holomorphic=True")
-    return plain
+    return value
 
 
 def grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> F:
@@ -262,7 +251,7 @@ def _vjp(f: F, primals: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, F]:
     def pull(g: Tree) -> tuple[Tree, ...]:
         seeds = [_cast(v, leaf) for v, leaf in zip(leaves(g), leaves(y), strict=True)]
         with run.recording():
-            return tuple(_trees(primals, run.gradients(leaves(y), seeds, retain=True)))
+            return tuple(rebuild(list(primals), run.gradients(leaves(y), seeds, retain=True)))
 
     return run.result(y), pull
 
@@ -290,16 +279,16 @@ def _jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree], beside: Tree =
     if not (isinstance(primals, (list, tuple)) and isinstance(tangents, (list, tuple)) and len(primals) == len(tangents)):
         raise TypeError("the arguments and their tangents are two lists of the same length, as in jvp(f, [x], [t])")
     run = _Pass(primals, beside)
-    vectors = [_cast(t, x) for t, x in zip((t for tree in tangents for t in leaves(tree)), run.inputs, strict=True)]
+    vectors = [_cast(t, x) for t, x in zip(leaves(list(tangents)), run.inputs, strict=True)]
     recorded = run.nested or _any_requires_grad(vectors)
     forward = Forward(recorded)
     for x, t in zip(run.inputs, vectors, strict=True):
-        forward.start(x, t if recorded else _plain(t))
+        forward.start(x, t if recorded else plain(t))
     with forward.active():
         y = f(*run.primals)
     y = tree_map(lambda leaf: leaf if isinstance(leaf, Variable) else as_array(leaf), y)
     tangent = tree_map(lambda leaf: as_array(forward.tangent(leaf)) if not recorded else forward.tangent(leaf), y)
-    return (y, tangent) if recorded else (tree_map(_plain, y), tangent)
+    return (y, tangent) if recorded else (tree_map(plain, y), tangent)
 
 
 def linearize(f: F, *primals: Tree) -> tuple[Tree, F]:
@@ -310,14 +299,14 @@ def linearize(f: F, *primals: Tree) -> tuple[Tree, F]:
     >>> push(np.array([1.0, 1.0]))
     array([ 3., 12.])
     """
-    nested = _is_nested(leaf for primal in primals for leaf in leaves(primal))
+    nested = _is_nested(leaves(primals))
     y, pull = vjp(f, *primals)
     era = _new_era()
     seeds = [_input(np.zeros(leaf.shape, gradient_dtype(leaf.dtype)), era) for leaf in leaves(y)]
-    gradients = [g for tree in pull(rebuild(y, seeds)) for g in leaves(tree)]  # linear in the seeds
+    gradients = leaves(pull(rebuild(y, seeds)))  # linear in the seeds
 
     def push(*tangents: Tree) -> Tree:
-        vectors = [_cast(t, g) for t, g in zip((t for tree in tangents for t in leaves(tree)), gradients, strict=True)]
+        vectors = [_cast(t, g) for t, g in zip(leaves(list(tangents)), gradients, strict=True)]
         return rebuild(y, _gradients(seeds, gradients, vectors, nested or _any_requires_grad(vectors), True, era))
 
     return y, push
@@ -457,7 +446,7 @@ def stop_gradient(tree: Tree) -> Tree:
     >>> cr.grad(lambda x: x * cr.stop_gradient(x))(3.0)
     array(3.)
     """
-    return tree_map(_plain, tree)
+    return tree_map(plain, tree)
 
 
 class custom_vjp:

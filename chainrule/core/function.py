@@ -11,7 +11,7 @@ import numpy as np
 
 from . import config
 from .arrays import Array, as_array, gradient_dtype, zeros
-from .variable import Leaf, Variable
+from .variable import Leaf, Variable, plain
 
 #: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``,
 #: ``generation``, ``shape``, ``dtype`` and, weakly, ``variable``.
@@ -140,9 +140,9 @@ class Function:
     def vjp(self, g: Any) -> Iterable[Any]:
         """The gradient for each edge, on arrays."""
         gys = materialise(self, g)
-        gxs = _as_tuple(self.backward(*gys))
+        gxs = as_tuple(self.backward(*gys))
         if not any(isinstance(gy, Variable) for gy in gys):  # as they are in forward mode, where this is transposed
-            gxs = tuple(_plain(gx) for gx in gxs)
+            gxs = tuple(plain(gx) for gx in gxs)
         return self._checked_gradients(list(gxs))
 
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
@@ -160,7 +160,7 @@ class Function:
         twin.edges, twin.saved = self.edges, _Recorded(inputs, outputs)
         try:
             _replay_kept_arrays(self, twin, saved)
-            return self._checked_gradients(list(_as_tuple(twin.backward(*materialise(self, g)))))
+            return self._checked_gradients(list(as_tuple(twin.backward(*materialise(self, g)))))
         except TypeError as error:
             raise TypeError(
                 f"{self.name} cannot be differentiated twice: its backward (or the forward whose arrays it reads) "
@@ -289,19 +289,15 @@ def _twin(function: Function) -> Function:
     return twin
 
 
-def _as_tuple(x: Any) -> tuple[Any, ...]:
+def as_tuple(x: Any) -> tuple[Any, ...]:
     return tuple(x) if isinstance(x, (tuple, list)) else (x,)
-
-
-def _plain(gx: Any) -> Any:
-    return gx._data if isinstance(gx, Variable) else gx
 
 
 def materialise(call: Function, g: Any) -> tuple[Any, ...]:
     """The gradients that a subclass's backward gets: arrays, and zeros for outputs that were not used."""
     if call.ports is None:
         return (g if isinstance(g, Variable) else as_array(g),)
-    like = next((_plain(gy) for gy in g if gy is not None), None)
+    like = next((plain(gy) for gy in g if gy is not None), None)
     return tuple(
         zeros(shape, like, gradient_dtype(dtype)) if gy is None else gy if isinstance(gy, Variable) else as_array(gy)
         for gy, shape, dtype in zip(g, call.shape, call.dtype, strict=True)
@@ -312,7 +308,7 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
     """Make the arrays that ``forward`` has kept on itself Variables too, by running it on Variables."""
     before = saved.origin.__dict__
     kept = {name: value for name, value in call.__dict__.items() if before.get(name) is not value}
-    if not any(hasattr(item, "dtype") for value in kept.values() for item in _as_tuple(value)):
+    if not any(hasattr(item, "dtype") for value in kept.values() for item in as_tuple(value)):
         return
     if saved.inputs is None:
         raise TypeError(f"{call.name} keeps arrays that depend on its inputs, and keeps_inputs is False")
@@ -320,9 +316,9 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
     replay.forward(*twin.inputs)
     for name, value in kept.items():
         again = replay.__dict__.get(name)
-        if any(isinstance(item, Variable) for item in _as_tuple(again)):
-            for old, new in zip(_as_tuple(value), _as_tuple(again), strict=True):
-                if isinstance(new, Variable) and not np.array_equal(_plain(old), _plain(new), equal_nan=True):
+        if any(isinstance(item, Variable) for item in as_tuple(again)):
+            for old, new in zip(as_tuple(value), as_tuple(again), strict=True):
+                if isinstance(new, Variable) and not np.array_equal(plain(old), plain(new), equal_nan=True):
                     raise TypeError(f"forward gives another self.{name} when it is run again")
             twin.__dict__[name] = again
 
@@ -342,7 +338,7 @@ def user_line() -> str:
 def check_finite(call: Function, arrays: Iterable[Any], direction: str) -> None:
     """Raise a FloatingPointError that names ``call`` and its line if an array has a NaN or an infinity."""
     for array in arrays:
-        array = _plain(array)
+        array = plain(array)
         if array is not None and array.dtype.kind in "fc" and not np.isfinite(array).all():
             kind = "NaN" if np.isnan(array).any() else "infinity"
             what = "result" if direction == "forward" else "gradient"

@@ -334,6 +334,11 @@ def _checked(data: Any) -> Array:
     return data
 
 
+def plain(x: Any) -> Any:
+    """The data of a Variable; anything else as it is."""
+    return x._data if isinstance(x, Variable) else x
+
+
 def as_variable(x: Any) -> Variable:
     """Return ``x`` as a Variable; arrays and scalars become constants."""
     return x if isinstance(x, Variable) else Variable(as_array(x), requires_grad=False)

@@ -95,7 +95,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
     """Generate what computes the rule's function and records the call."""
     inputs = tuple(name for name in rule.parameters if name in rule.derivatives)
     of_sequence = any(d.of_sequence for d in rule.derivatives.values())
-    scope: dict[str, Any] = {
+    scope: dict[str, Any] = {  # underscores: a function's parameters may have any other names
         "_Leaf": Leaf,
         "_Variable": Variable,
         "_as_array": as_array,
@@ -114,7 +114,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_rule": rule,
         "_shape": np.shape,
         "_watch": _watch,
-    }  # fmt: skip  (underscores: a function's parameters may have any other names)
+    }
     branches = []
     for needed in product((True, False), repeat=len(inputs)):
         wrt = tuple(x for x, needs in zip(inputs, needed, strict=True) if needs)
