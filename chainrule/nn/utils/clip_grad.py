@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..core.arrays import Array, as_array
-from ..core.variable import Variable
-from ..dispatch import unwrap
+from ...core.arrays import Array, as_array
+from ...core.variable import Variable
+from ...dispatch import unwrap
 
 
 def _gradients(parameters: Variable | Iterable[Variable]) -> list[Array]:
