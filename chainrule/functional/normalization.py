@@ -48,6 +48,9 @@ define_rule(
 )
 
 
+# ---- over the features of one example -------------------------------------------------------------------
+
+
 def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Normalise the last axes: y = (x - E[x]) / sqrt(Var[x] + eps) weight + bias.
 
@@ -67,10 +70,111 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
     >>> F.layer_norm(np.array([[1.0, 3.0]]), (2,), eps=0.0)
     array([[-1.,  1.]])
     """
+    return _normalize(input, weight, bias, _last_axes(input, normalized_shape), eps)[0]
+
+
+def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+    """Divide by the root of the mean square over the last axes: y = x / sqrt(E[x^2] + eps) weight.
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the lengths of the axes over which the mean is taken.
+        weight: normalized_shape.
+        eps: added to the mean square; by default the dtype's machine epsilon.
+
+    Raises:
+        ValueError: the input does not end with ``normalized_shape``.
+
+    Source: B. Zhang, R. Sennrich, Root Mean Square Layer Normalization (2019).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.rms_norm(np.array([[3.0, 4.0, 0.0, 0.0]]), (4,))
+    array([[1.2, 1.6, 0. , 0. ]])
+    """
+    axes = _last_axes(input, normalized_shape)
+    if eps is None:
+        eps = float(np.finfo(input.dtype).eps)
+    y = input / np.sqrt(np.mean(np.square(input), axis=axes, keepdims=True) + eps)
+    return y if weight is None else y * weight
+
+
+def _last_axes(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(normalized_shape)
-    if input.shape[max(0, input.ndim - len(shape)) :] != shape:
-        raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {input.shape}")
-    return _normalize(input, weight, bias, tuple(range(-len(shape), 0)), eps)[0]
+    if x.shape[max(0, x.ndim - len(shape)) :] != shape:
+        raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {x.shape}")
+    return tuple(range(-len(shape), 0))
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Normalise each group of channels of each example: y = (x - E[x]) / sqrt(Var[x] + eps) weight + bias.
+
+    Args:
+        input: (N, C, ...).
+        num_groups: into how many groups of neighbouring channels C is divided.
+        weight: (C,).
+        bias: (C,).
+        eps: added to the variance.
+
+    Raises:
+        ValueError: C cannot be divided into ``num_groups``.
+
+    Source: Y. Wu, K. He, Group Normalization (2018).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.group_norm(np.array([[1.0, 3.0, 0.0, 4.0]]), 2, eps=0.0)
+    array([[-1.,  1., -1.,  1.]])
+    """
+    if input.ndim < 2 or input.shape[1] % num_groups:
+        raise ValueError(f"expected (N, C, ...) with C divisible into {num_groups} groups, got {input.shape}")
+    n, channels, *rest = input.shape
+    grouped = (num_groups, channels // num_groups)
+
+    def by_channel(a: Any) -> Any:
+        return None if a is None else np.reshape(a, (*grouped, *[1] * len(rest)))
+
+    x = np.reshape(input, (n, *grouped, *rest))
+    y = _normalize(x, by_channel(weight), by_channel(bias), tuple(range(2, x.ndim)), eps)[0]
+    return np.reshape(y, input.shape)
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """Divide by what the neighbouring channels hold: y[c] = x[c] / (k + alpha / size sum over size channels of x^2)^beta.
+
+    Args:
+        input: (N, C, ...).
+        size: how many channels, those from c - size // 2 on; beyond the first and the last there are zeros.
+        alpha, beta, k: constants of the formula.
+
+    Raises:
+        ValueError: the input has no channels.
+
+    Source: A. Krizhevsky, I. Sutskever, G. Hinton, ImageNet Classification with Deep Convolutional Neural Networks (2012).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.local_response_norm(np.array([[1.0, 2.0]]), 2, alpha=2.0, beta=1.0)
+    array([[0.5       , 0.33333333]])
+    """
+    if input.ndim < 2:
+        raise ValueError(f"expected (N, C, ...), got {input.shape}")
+    channels = input.shape[1]
+    rest = [(0, 0)] * (input.ndim - 2)
+    squares = np.pad(np.square(input), [(0, 0), (size // 2, (size - 1) // 2), *rest])
+    total = sum(squares[:, i : i + channels] for i in range(size))
+    return input / (k + alpha / size * total) ** beta
+
+
+def normalize(input: Any, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Any:
+    """Divide by the p-norm: y = x / max(norm of x over ``dim``, eps).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.normalize(np.array([[3.0, 4.0]]))
+    array([[0.6, 0.8]])
+    """
+    norm = np.linalg.vector_norm(input, ord=p, axis=dim, keepdims=True)
+    return input / np.maximum(norm, eps)
+
+
+# ---- over a batch ---------------------------------------------------------------------------------------
 
 
 def batch_norm(
@@ -105,25 +209,80 @@ def batch_norm(
     array([[-1.],
            [ 1.]])
     """
-    axes = (0, *range(2, input.ndim))
-
-    def by_channel(a: Any) -> Any:
-        return None if a is None else np.reshape(a, (-1, *[1] * (input.ndim - 2)))
-
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm without training needs running_mean and running_var")
-        scale = 1 / np.sqrt(running_var + eps)
-        if weight is not None:
-            scale = scale * weight
-        shift = -running_mean * scale
-        return input * by_channel(scale) + by_channel(shift if bias is None else shift + bias)
-
+        return _scaled(input, running_mean, running_var, weight, bias, eps)
+    axes = (0, *range(2, input.ndim))
     n = math.prod(input.shape[axis] for axis in axes)
     if n == 1:
         raise ValueError(f"expected more than 1 value per channel when training, got {input.shape}")
-    y, mean, var = _normalize(input, by_channel(weight), by_channel(bias), axes, eps)
-    for running, batch in ((running_mean, unwrap(mean)), (running_var, unwrap(var) * (n / max(n - 1, 1)))):
-        if running is not None and not config.recomputing.get():
-            running += momentum * (np.reshape(batch, running.shape) - running)
+    y, mean, var = _normalize(input, _by_channel(input, weight), _by_channel(input, bias), axes, eps)
+    _update(running_mean, unwrap(mean), momentum)
+    _update(running_var, unwrap(var) * (n / max(n - 1, 1)), momentum)
     return y
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel of each example: y = (x - E[x]) / sqrt(Var[x] + eps) weight + bias.
+
+    Args:
+        input: (N, C, ...), with at least one axis more.
+        running_mean: (C,), the mean to use unless ``use_input_stats``; with it, updated in place by the examples' mean.
+        running_var: (C,), the variance, likewise (of an example, the unbiased one).
+        weight: (C,).
+        bias: (C,).
+        use_input_stats: whether the mean and the variance are the example's own.
+        momentum: the new batch's part in the running values.
+        eps: added to the variance.
+
+    Raises:
+        ValueError: ``use_input_stats`` with a single value per channel, or no running values without it.
+
+    Source: D. Ulyanov, A. Vedaldi, V. Lempitsky, Instance Normalization (2016).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.instance_norm(np.array([[[1.0, 3.0]]]), eps=0.0)
+    array([[[-1.,  1.]]])
+    """
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ValueError("instance_norm without use_input_stats needs running_mean and running_var")
+        return _scaled(input, running_mean, running_var, weight, bias, eps)
+    n = math.prod(input.shape[2:])
+    if n == 1:
+        raise ValueError(f"expected more than 1 value per channel of an example, got {input.shape}")
+    axes = tuple(range(2, input.ndim))
+    y, mean, var = _normalize(input, _by_channel(input, weight), _by_channel(input, bias), axes, eps)
+    _update(running_mean, np.mean(unwrap(mean), axis=0), momentum)
+    _update(running_var, np.mean(unwrap(var), axis=0) * (n / max(n - 1, 1)), momentum)
+    return y
+
+
+def _by_channel(x: Any, a: Any) -> Any:
+    """``a`` (C,) in a shape that broadcasts with ``x`` (N, C, ...)."""
+    return None if a is None else np.reshape(a, (-1, *[1] * (x.ndim - 2)))
+
+
+def _scaled(x: Any, mean: Array, var: Array, weight: Any, bias: Any, eps: float) -> Any:
+    """Normalise each channel by a mean and a variance that are given."""
+    scale = 1 / np.sqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    shift = -mean * scale
+    return x * _by_channel(x, scale) + _by_channel(x, shift if bias is None else shift + bias)
+
+
+def _update(running: Array | None, batch: Array, momentum: float) -> None:
+    """Bring the running mean or variance nearer to the batch's; not where a forward pass is run again."""
+    if running is not None and not config.recomputing.get():
+        running += momentum * (np.reshape(batch, running.shape) - running)

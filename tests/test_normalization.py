@@ -1,0 +1,156 @@
+"""Normalisation: functions and layers beside PyTorch's, forward and gradient; and second derivatives."""
+
+import numpy as np
+import pytest
+from test_functional import compare, parity
+from test_nn import compare_layers
+
+import chainrule as cr
+import chainrule.functional as F
+from chainrule import nn
+
+torch = pytest.importorskip("torch")
+TF = torch.nn.functional
+
+rng = np.random.default_rng(0)
+
+
+LAYERS = [
+    ("BatchNorm1d", (3,), {}, (5, 3)),
+    ("BatchNorm1d", (3,), {"momentum": None, "affine": False}, (5, 3, 4)),
+    ("BatchNorm2d", (3,), {"eps": 0.1, "momentum": 0.3}, (2, 3, 4, 5)),
+    ("BatchNorm2d", (3,), {"bias": False}, (2, 3, 4, 5)),
+    ("BatchNorm2d", (3,), {"track_running_stats": False}, (2, 3, 4, 5)),
+    ("BatchNorm3d", (3,), {}, (2, 3, 4, 5, 2)),
+    ("InstanceNorm1d", (3,), {}, (2, 3, 4)),
+    ("InstanceNorm1d", (3,), {"track_running_stats": True}, (3, 4)),
+    ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True, "momentum": 0.3}, (2, 3, 4, 5)),
+    ("InstanceNorm2d", (3,), {"affine": True, "bias": False, "eps": 0.1}, (3, 4, 5)),
+    ("InstanceNorm3d", (3,), {"affine": True}, (2, 3, 4, 2, 3)),
+    ("InstanceNorm3d", (3,), {}, (3, 4, 2, 3)),
+    ("LayerNorm", (5,), {}, (2, 3, 5)),
+    ("LayerNorm", ((3, 5),), {"bias": False}, (2, 3, 5)),
+    ("LayerNorm", (5,), {"elementwise_affine": False}, (3, 5)),
+    ("RMSNorm", (5,), {}, (2, 3, 5)),
+    ("RMSNorm", ((3, 5),), {"eps": 0.1}, (2, 3, 5)),
+    ("RMSNorm", (5,), {"elementwise_affine": False}, (3, 5)),
+    ("GroupNorm", (2, 6), {}, (2, 6, 3, 4)),
+    ("GroupNorm", (3, 6), {"affine": False, "eps": 0.1}, (5, 6)),
+    ("GroupNorm", (1, 4), {"bias": False}, (2, 4, 3)),
+    ("LocalResponseNorm", (3,), {}, (2, 5, 3)),
+    ("LocalResponseNorm", (4,), {"alpha": 0.5, "beta": 0.4, "k": 2.0}, (2, 5, 3, 2)),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs", "shape"), LAYERS)
+def test_layers(name, args, kwargs, shape):
+    compare_layers(name, args, kwargs, shape)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 3, 2), (2, 3, 4, 5)])
+def test_batch_norm(shape):
+    x, w, b = rng.standard_normal(shape), rng.standard_normal(3), rng.standard_normal(3)
+    for dtype, tolerance in [(np.float64, 1e-10), (np.float32, 2e-5)]:
+        means, variances = np.zeros((2, 3), dtype), np.ones((2, 3), dtype)  # ours, and PyTorch's
+        for training in (True, False):
+
+            def ours(x, w, b, training=training, mean=means[0], var=variances[0]):
+                if not isinstance(x, cr.Variable):  # the second time
+                    mean, var = mean.copy(), var.copy()
+                return F.batch_norm(x, mean, var, w, b, training, 0.2, 1e-3)
+
+            def theirs(x, w, b, training=training, mean=means[1], var=variances[1]):
+                return TF.batch_norm(x, torch.from_numpy(mean), torch.from_numpy(var), w, b, training, 0.2, 1e-3)
+
+            compare(ours, theirs, x, w, b, dtype=dtype, tolerance=tolerance)
+            np.testing.assert_allclose(means[0], means[1], 1e-5, 1e-6)
+            np.testing.assert_allclose(variances[0], variances[1], 1e-5, 1e-6)
+    cr.check_grads(lambda x, w, b: np.square(F.batch_norm(x, None, None, w, b, training=True)), (x, w, b))
+    cr.check_grads(lambda x, w, b: F.batch_norm(x, np.ones(3), np.ones(3), w, b) ** 2, (x, w, b))
+
+
+def of_one(ours, theirs, *args, **options):
+    """The same function of arrays in our version and PyTorch's, the settings given after the input."""
+    return lambda x, *a: ours(x, *args, *a, **options), lambda x, *a: theirs(x, *args, *a, **options)
+
+
+@parity(
+    ("layer_norm", *of_one(F.layer_norm, TF.layer_norm, (5,)), [(2, 3, 5), (5,), (5,)]),
+    ("layer_norm of 2", *of_one(F.layer_norm, TF.layer_norm, (3, 5)), [(2, 3, 5), (3, 5), (3, 5)]),
+    ("layer_norm plain", *of_one(F.layer_norm, TF.layer_norm, (5,)), [(4, 5)]),
+    ("layer_norm empty", *of_one(F.layer_norm, TF.layer_norm, (5,)), [(0, 5), (5,), (5,)]),
+    ("rms_norm", *of_one(F.rms_norm, TF.rms_norm, (5,)), [(2, 3, 5), (5,)]),
+    ("rms_norm of 2", *of_one(F.rms_norm, TF.rms_norm, (3, 5)), [(2, 3, 5), (3, 5)]),
+    ("rms_norm eps", *of_one(F.rms_norm, TF.rms_norm, (5,), eps=0.1), [(4, 5)]),
+    ("group_norm", *of_one(F.group_norm, TF.group_norm, 2), [(2, 4, 3, 2), (4,), (4,)]),
+    ("group_norm of 1 group", *of_one(F.group_norm, TF.group_norm, 1), [(2, 4, 3), (4,), (4,)]),
+    ("group_norm without space", *of_one(F.group_norm, TF.group_norm, 2), [(3, 6), (6,), (6,)]),
+    ("group_norm plain", *of_one(F.group_norm, TF.group_norm, 3, eps=0.1), [(2, 6, 3)]),
+    ("instance_norm", *of_one(F.instance_norm, TF.instance_norm, None, None), [(2, 3, 4), (3,), (3,)]),
+    ("instance_norm plain", *of_one(F.instance_norm, TF.instance_norm), [(2, 3, 2, 4)]),
+    ("local_response_norm", *of_one(F.local_response_norm, TF.local_response_norm, 2, 0.5), [(2, 4, 3)]),
+    ("normalize", F.normalize, TF.normalize, [(2, 3, 2)]),
+    ("normalize by 3", *of_one(F.normalize, TF.normalize, 3.0, -1), [(2, 3)]),
+)  # fmt: skip
+def test_functions(ours, theirs, shapes):
+    arrays = [rng.standard_normal(s) for s in shapes]
+    compare(ours, theirs, *arrays)
+    compare(ours, theirs, *arrays, dtype=np.float32, tolerance=2e-5)
+    if arrays[0].size:
+        cr.check_grads(ours, arrays)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_instance_norm_with_running_values(training):
+    x, w, b = rng.standard_normal((2, 3, 4)), rng.standard_normal(3), rng.standard_normal(3)
+    ours, theirs = (np.zeros(3), np.ones(3)), (torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64))
+    y = F.instance_norm(x, *ours, w, b, training, 0.2)
+    t = TF.instance_norm(torch.from_numpy(x), *theirs, torch.from_numpy(w), torch.from_numpy(b), training, 0.2)
+    np.testing.assert_allclose(y, t)
+    for running, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(running, expected)
+
+
+def test_memory_order_is_kept():
+    x = cr.Variable(rng.standard_normal((2, 4, 5, 3)).transpose(0, 3, 1, 2))
+    w = np.ones(3)
+    for y in (
+        F.batch_norm(x, None, None, w, w, training=True),
+        F.batch_norm(x, w, w, w, w),
+        F.group_norm(x, 3, w, w),
+        F.instance_norm(x, weight=w),
+    ):
+        assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_batch_norm_errors():
+    with pytest.raises(ValueError, match=r"more than 1 value per channel when training, got \(1, 3\)"):
+        F.batch_norm(np.zeros((1, 3)), None, None, training=True)
+    with pytest.raises(ValueError, match="needs running_mean"):
+        F.batch_norm(np.zeros((2, 3)), None, None)
+
+
+def test_layer_norm_error():
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., 4, 5\), got \(3, 5\)"):
+        F.layer_norm(np.zeros((3, 5)), (4, 5))
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., 4, 5\), got \(5,\)"):
+        F.layer_norm(np.zeros(5), (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: F.rms_norm(np.zeros((3, 5)), (4,)), r"expected \(\.\.\., 4\), got \(3, 5\)"),
+        (lambda: F.group_norm(np.zeros((2, 5)), 2), r"C divisible into 2 groups, got \(2, 5\)"),
+        (lambda: F.instance_norm(np.zeros((2, 5, 1))), "more than 1 value per channel"),
+        (lambda: F.instance_norm(np.zeros((2, 5, 2)), use_input_stats=False), "needs running_mean"),
+        (lambda: F.local_response_norm(np.zeros(5), 2), r"expected \(N, C, \.\.\.\)"),
+        (lambda: nn.GroupNorm(2, 5), "5 channels cannot be divided into 2 groups"),
+        (lambda: nn.GroupNorm(2, 4)(np.zeros((4, 2))), r"GroupNorm: expected \(N, 4, \.\.\.\), got \(4, 2\)"),
+        (lambda: nn.InstanceNorm2d(3)(np.zeros((3, 4))), r"expected \(N, 3, H, W\) or \(3, H, W\), got \(3, 4\)"),
+        (lambda: nn.BatchNorm3d(3)(np.zeros((3, 4))), r"expected \(N, 3, D, H, W\), got \(3, 4\)"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
