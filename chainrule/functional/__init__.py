@@ -37,6 +37,7 @@ from .normalization import (
     rms_norm,
 )
 from .pooling import avg_pool2d, max_pool2d
+from .recurrent import recurrent, recurrent_cell
 
 __all__ = [
     "avg_pool2d",
@@ -64,6 +65,8 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "recurrent",
+    "recurrent_cell",
     "relu",
     "rms_norm",
     "sigmoid",
