@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from beside_torch import compare
 
 import chainrule as cr
 import chainrule.functional as F
@@ -12,30 +13,6 @@ torch = pytest.importorskip("torch")
 TF = torch.nn.functional
 
 rng = np.random.default_rng(0)
-
-
-def compare(ours, theirs, *arrays, dtype=np.float64, tolerance=1e-10):
-    """Ours on Variables and theirs on tensors, of the same arrays: results, dtypes, and gradients for one random cotangent."""
-    arrays = [a.astype(dtype) for a in arrays]
-    xs = [cr.Variable(a.copy()) for a in arrays]
-    ts = [torch.tensor(a, requires_grad=True) for a in arrays]
-    y, t = ours(*xs), theirs(*ts)
-    assert y.shape == tuple(t.shape)
-    assert y.dtype == dtype
-    np.testing.assert_allclose(y.data, t.detach().numpy(), tolerance, tolerance)
-    plain = ours(*arrays)
-    assert not isinstance(plain, cr.Variable)
-    np.testing.assert_array_equal(plain, y.data)
-    g = rng.standard_normal(y.shape).astype(dtype)
-    y.grad = g
-    y.backward()
-    t.backward(torch.tensor(g))
-    for x, u in zip(xs, ts, strict=True):
-        if u.grad is None:
-            assert x.grad is None
-            continue
-        assert x.grad.dtype == dtype
-        np.testing.assert_allclose(x.grad, u.grad.numpy(), tolerance, tolerance)
 
 
 def parity(*cases):
@@ -99,90 +76,6 @@ def test_along_an_axis(ours, theirs, shapes):
     compare(ours, theirs, *arrays, dtype=np.float32, tolerance=2e-5)
     if all(a.size for a in arrays):
         cr.check_grads(ours, arrays)
-
-
-CONVOLUTIONS = {
-    "plain": ((2, 3, 7, 8), (4, 3, 3, 3), {}),
-    "padding": ((2, 3, 7, 8), (4, 3, 3, 3), {"padding": 1}),
-    "one pixel": ((2, 3, 4, 5), (4, 3, 1, 1), {}),
-    "not square": ((2, 2, 7, 9), (3, 2, 3, 2), {"stride": (2, 1), "padding": (1, 2)}),
-    "stride": ((2, 3, 9, 8), (4, 3, 3, 3), {"stride": 2, "padding": 1}),
-    "stride beyond the kernel": ((2, 3, 9, 8), (4, 3, 2, 2), {"stride": 3}),
-    "wide padding": ((2, 2, 4, 4), (3, 2, 2, 2), {"padding": 3}),
-    "dilation": ((1, 2, 9, 9), (3, 2, 3, 2), {"dilation": (2, 3), "padding": 2}),
-    "groups": ((2, 4, 6, 5), (6, 2, 3, 3), {"groups": 2, "padding": 1}),
-    "groups and stride": ((2, 4, 6, 5), (6, 2, 3, 3), {"groups": 2, "padding": 1, "stride": 2}),
-    "depthwise": ((2, 4, 6, 5), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
-    "same": ((2, 2, 6, 5), (3, 2, 3, 4), {"padding": "same"}),
-    "same dilated": ((2, 2, 6, 5), (3, 2, 2, 4), {"padding": "same", "dilation": 2}),
-    "valid": ((2, 2, 6, 5), (3, 2, 3, 4), {"padding": "valid"}),
-    "batch of one": ((1, 1, 3, 3), (1, 1, 3, 3), {}),
-    "empty batch": ((0, 2, 5, 5), (3, 2, 3, 3), {"padding": 1}),
-    "everything": ((2, 4, 11, 9), (6, 2, 3, 2), {"stride": (2, 3), "padding": (2, 1), "dilation": (1, 2), "groups": 2}),
-}  # fmt: skip
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same'")
-@pytest.mark.parametrize("case", CONVOLUTIONS)
-def test_conv2d(case):
-    x, weight, options = CONVOLUTIONS[case]
-    arrays = [rng.standard_normal(s) for s in (x, weight, weight[:1])]
-
-    def ours(x, w, b=None):
-        return F.conv2d(x, w, b, **options)
-
-    def theirs(x, w, b=None):
-        return TF.conv2d(x, w, b, **options)
-
-    compare(ours, theirs, *arrays)
-    compare(ours, theirs, *arrays[:2])
-    compare(ours, theirs, *arrays, dtype=np.float32, tolerance=2e-5)
-    channels_last = arrays[0].transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(ours(channels_last, *arrays[1:]), ours(*arrays))
-
-
-@pytest.mark.parametrize("case", ["padding", "not square", "dilation", "groups", "groups and stride", "same"])
-def test_conv2d_second_derivative(case):
-    x, weight, options = CONVOLUTIONS[case]
-    arrays = [rng.standard_normal(s) for s in ((1, *x[1:]), weight, weight[:1])]
-    cr.check_grads(lambda x, w, b: np.square(F.conv2d(x, w, b, **options)), arrays)
-
-
-def test_conv2d_is_the_same_for_any_number_of_blocks():
-    x, w = rng.standard_normal((40, 16, 33, 31)).astype(np.float32), rng.standard_normal((8, 16, 3, 3)).astype(np.float32)
-    compare(
-        lambda x, w: F.conv2d(x, w, padding=1), lambda x, w: TF.conv2d(x, w, padding=1), x, w, dtype=np.float32, tolerance=5e-3
-    )
-
-
-def test_conv2d_result_is_channels_last_in_memory_and_stays_so():
-    x, w = cr.Variable(rng.standard_normal((2, 3, 8, 8))), rng.standard_normal((4, 3, 3, 3))
-    y = F.conv2d(x, w, padding=1)
-    for z in (y, F.relu(y), F.max_pool2d(y, 2), F.batch_norm(y, None, None, training=True)):
-        assert z.data.transpose(0, 2, 3, 1).flags.c_contiguous
-
-
-def test_conv2d_computes_no_gradient_that_is_not_needed():
-    w = cr.Variable(rng.standard_normal((4, 3, 3, 3)))
-    y = F.conv2d(rng.standard_normal((2, 3, 8, 8)), w)
-    assert len(y.creator.edges) == 1
-
-
-@pytest.mark.parametrize(
-    ("x", "weight", "options", "message"),
-    [
-        ((8, 28, 28, 3), (4, 3, 3, 3), {}, r"28 != in_channels 3; this looks like NHWC; use x.transpose\(0, 3, 1, 2\)"),
-        ((8, 5, 28, 28), (4, 3, 3, 3), {}, r"expected \(N, 3, H, W\), got \(8, 5, 28, 28\): axis 1 has 5 != in_channels 3$"),
-        ((3, 28, 28), (4, 3, 3, 3), {}, r"use x\[None\]"),
-        ((1, 3, 2, 2), (4, 3, 3, 3), {}, r"covers \(3, 3\) and does not fit into the image \(2, 2\)"),
-        ((1, 6, 4, 4), (4, 2, 3, 3), {"groups": 3}, "4 output channels cannot be divided into 3 groups"),
-        ((1, 3, 4, 4), (4, 3, 3, 3), {"padding": "same", "stride": 2}, "needs stride 1"),
-        ((1, 3, 4, 4), (4, 3, 3, 3), {"padding": "full"}, "not 'full'"),
-    ],
-)  # fmt: skip
-def test_conv2d_errors(x, weight, options, message):
-    with pytest.raises(ValueError, match=message):
-        F.conv2d(np.zeros(x), np.zeros(weight), **options)
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3), (0,)])

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from test_functional import compare, parity
+from beside_torch import compare
+from test_functional import parity
 from test_nn import compare_layers
 
 import chainrule as cr

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_functional import compare
+from beside_torch import compare
 
 import chainrule as cr
 import chainrule.functional as F

@@ -12,7 +12,16 @@ from .activation import (
     softplus,
     tanh,
 )
-from .convolution import conv2d
+from .convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    fold,
+    unfold,
+)
 from .dropout import dropout
 from .embedding import embedding, one_hot
 from .linear import linear
@@ -44,10 +53,16 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "embedding",
+    "fold",
     "gelu",
     "group_norm",
     "huber_loss",
@@ -75,4 +90,5 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+    "unfold",
 ]

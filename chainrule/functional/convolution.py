@@ -1,7 +1,8 @@
-"""Two-dimensional convolution."""
+"""Convolution, its transpose, and the windows that it sees, in one, two and three dimensions."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,32 +10,52 @@ import numpy as np
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive
 from ..kernels import convolution as kernel
-from ..kernels.window import Pair, Window
+from ..kernels.window import Size, Window, per_dimension
 
-IntOrPair = int | Pair
+_AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
 
 
-def pair(value: IntOrPair) -> Pair:
-    """A number for rows and columns alike, or one for each."""
-    if isinstance(value, int):
-        return value, value
-    rows, columns = value
-    return rows, columns
+def conv1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size | str = 0,
+    dilation: int | Size = 1,
+    groups: int = 1,
+) -> Any:
+    """One-dimensional convolution: y[n, o, i] = b[o] + sum over c, k of x[n, c, s i + d k] W[o, c, k].
+
+    Args:
+        input: (N, C, L) or (C, L).
+        weight: (O, C / groups, K).
+        bias: (O,).
+        stride, padding, dilation, groups: as in ``conv2d``.
+
+    Raises:
+        ValueError: the shapes do not fit, or ``padding="same"`` with a stride.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.conv1d(np.array([[1.0, 2.0, 4.0]]), np.array([[[-1.0, 1.0]]]))
+    array([[1., 2.]])
+    """
+    return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
     input: Any,
     weight: Any,
     bias: Any = None,
-    stride: IntOrPair = 1,
-    padding: IntOrPair | str = 0,
-    dilation: IntOrPair = 1,
+    stride: int | Size = 1,
+    padding: int | Size | str = 0,
+    dilation: int | Size = 1,
     groups: int = 1,
 ) -> Any:
     """Two-dimensional convolution: y[n, o, i, j] = b[o] + sum over c, k, l of x[n, c, s i + d k, s j + d l] W[o, c, k, l].
 
     Args:
-        input: (N, C, H, W); fastest where the memory is channels-last, as this function's results are.
+        input: (N, C, H, W), or (C, H, W) for one image; fastest where the memory is channels-last, as this function's
+            results are.
         weight: (O, C / groups, KH, KW).
         bias: (O,).
         stride: the window's step, for rows and columns.
@@ -50,75 +71,345 @@ def conv2d(
     array([[[[ 8., 12.],
              [20., 24.]]]])
     """
-    stride, dilation = pair(stride), pair(dilation)
-    window = Window(weight.shape[2:], stride, _padding(padding, weight.shape[2:], stride, dilation), dilation)
-    _check(input, weight, groups, window)
-    return _conv2d(input, weight, bias, window, groups)
+    return _convolution(2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def _padding(padding: IntOrPair | str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
-    if padding == "valid":
-        padding = 0
-    if padding == "same":
-        if stride != (1, 1):
-            raise ValueError(f"padding='same' needs stride 1, not {stride}")
-        rows, columns = (d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
-        return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
-    if isinstance(padding, str):
-        raise ValueError(f"padding is a number, a pair, 'same' or 'valid', not {padding!r}")
-    rows, columns = pair(padding)
-    return (rows, rows), (columns, columns)
+def conv3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size | str = 0,
+    dilation: int | Size = 1,
+    groups: int = 1,
+) -> Any:
+    """Three-dimensional convolution: y[n, o, i] = b[o] + sum over c, k of x[n, c, s i + d k] W[o, c, k], i of three parts.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+        weight: (O, C / groups, KD, KH, KW).
+        bias: (O,).
+        stride, padding, dilation, groups: as in ``conv2d``.
+
+    Raises:
+        ValueError: the shapes do not fit, or ``padding="same"`` with a stride.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.conv3d(np.ones((1, 2, 4, 4, 4)), np.ones((1, 2, 3, 3, 3)), padding="same")[0, 0, 0]
+    array([[16., 24., 24., 16.],
+           [24., 36., 36., 24.],
+           [24., 36., 36., 24.],
+           [16., 24., 24., 16.]])
+    """
+    return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def _check(input: Any, weight: Any, groups: int, window: Window) -> None:
-    channels = weight.shape[1] * groups
-    if input.ndim != 4 or input.shape[1] != channels:
-        message = f"expected (N, {channels}, H, W), got {input.shape}"
-        if input.ndim == 3:
-            message += "; use x[None] for one image"
-        elif input.ndim == 4:
-            message += f": axis 1 has {input.shape[1]} != in_channels {channels}"
-            if input.shape[3] == channels:
-                message += "; this looks like NHWC; use x.transpose(0, 3, 1, 2)"
-        raise ValueError(message)
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size = 0,
+    output_padding: int | Size = 0,
+    groups: int = 1,
+    dilation: int | Size = 1,
+) -> Any:
+    """The transpose of a one-dimensional convolution: y[n, o, s i + d k - p] gets b[o] + sum over c of x[n, c, i] W[c, o, k].
+
+    Args:
+        input: (N, C, L) or (C, L).
+        weight: (C, O / groups, K).
+        bias: (O,).
+        stride, padding, output_padding, groups, dilation: as in ``conv_transpose2d``.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.conv_transpose1d(np.array([[1.0, 2.0]]), np.array([[[1.0, 1.0, 1.0]]]), stride=2)
+    array([[1., 1., 3., 2., 2.]])
+    """
+    return _transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size = 0,
+    output_padding: int | Size = 0,
+    groups: int = 1,
+    dilation: int | Size = 1,
+) -> Any:
+    """The transpose of a two-dimensional convolution, which enlarges by its stride.
+
+    y[n, o, s i + d k - p, s j + d l - p] gets b[o] + sum over c of x[n, c, i, j] W[c, o, k, l], summed over all i, j, k, l that
+    lead there.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        weight: (C, O / groups, KH, KW).
+        bias: (O,).
+        stride: the distance at which the input's elements are laid.
+        padding: how much is cut off around the output.
+        output_padding: how much is added at its lower and right edges, to choose among the sizes that a strided
+            convolution maps to the input's.
+        groups: into how many independent parts the channels are divided.
+        dilation: the distance between the kernel's elements.
+
+    Raises:
+        ValueError: the shapes do not fit, or ``output_padding`` is not smaller than the stride or the dilation.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.conv_transpose2d(np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 2, 2)), stride=2)
+    array([[[[1., 1., 2., 2.],
+             [1., 1., 2., 2.]]]])
+    """
+    return _transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size = 0,
+    output_padding: int | Size = 0,
+    groups: int = 1,
+    dilation: int | Size = 1,
+) -> Any:
+    """The transpose of a three-dimensional convolution: y[n, o, s i + d k - p] gets b[o] + sum over c of x[n, c, i] W[c, o, k].
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+        weight: (C, O / groups, KD, KH, KW).
+        bias: (O,).
+        stride, padding, output_padding, groups, dilation: as in ``conv_transpose2d``.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.conv_transpose3d(np.ones((1, 1, 2, 2, 2)), np.ones((1, 4, 2, 2, 2)), stride=2).shape
+    (1, 4, 4, 4, 4)
+    """
+    return _transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def unfold(
+    input: Any, kernel_size: int | Size, dilation: int | Size = 1, padding: int | Size = 0, stride: int | Size = 1
+) -> Any:
+    """What a window sees from each position, as columns: (N, C, H, W) to (N, C KH KW, positions); or without N.
+
+    Args:
+        input: the images.
+        kernel_size: the window's rows and columns.
+        dilation: the distance between its elements.
+        padding: zeros around the image.
+        stride: its step.
+
+    Raises:
+        ValueError: the input is no image, or smaller than the window.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.unfold(np.arange(6.0).reshape(1, 1, 2, 3), 2)
+    array([[[0., 1.],
+            [1., 2.],
+            [3., 4.],
+            [4., 5.]]])
+    """
+    x, single = _batch(input, 2)
+    window = _window(per_dimension(kernel_size, 2), stride, padding, dilation)
+    _fits(window, x.shape[2:])
+    seen = _unfold(x, window)
+    columns = np.reshape(seen, (x.shape[0], x.shape[1] * prod(window.kernel), prod(seen.shape[4:])))
+    return columns[0] if single else columns
+
+
+def fold(
+    input: Any,
+    output_size: int | Size,
+    kernel_size: int | Size,
+    dilation: int | Size = 1,
+    padding: int | Size = 0,
+    stride: int | Size = 1,
+) -> Any:
+    """The transpose of ``unfold``: columns (N, C KH KW, positions) are added up to images (N, C, H, W); or without N.
+
+    Args:
+        input: the columns.
+        output_size: H and W.
+        kernel_size, dilation, padding, stride: as in ``unfold``.
+
+    Raises:
+        ValueError: the columns are not those of such a window.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.fold(np.ones((1, 4, 2)), (2, 3), 2)
+    array([[[[1., 2., 1.],
+             [1., 2., 1.]]]])
+    """
+    size = per_dimension(output_size, 2)
+    window = _window(per_dimension(kernel_size, 2), stride, padding, dilation)
+    _fits(window, size)
+    elements, positions = prod(window.kernel), window.output_size(size)
+    if input.ndim not in (2, 3) or input.shape[-2] % elements or input.shape[-1] != prod(positions):
+        raise ValueError(
+            f"expected (N, C * {elements}, {prod(positions)}) or the same without N, got {input.shape}: a window of "
+            f"{window.kernel} has {positions} positions in an image of {size}"
+        )
+    single = input.ndim == 2
+    shape = (1 if single else input.shape[0], input.shape[-2] // elements, *window.kernel, *positions)
+    images = _fold(np.reshape(input, shape), size, window)
+    return images[0] if single else images
+
+
+# ---- arguments ------------------------------------------------------------------------------------------
+
+
+def _convolution(
+    n: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: int | Size,
+    padding: int | Size | str,
+    dilation: int | Size,
+    groups: int,
+) -> Any:
+    x, single = _batch(input, n, weight, weight.shape[1] * groups)
+    window = _window(weight.shape[2:], stride, padding, dilation)
     if weight.shape[0] % groups:
         raise ValueError(f"the {weight.shape[0]} output channels cannot be divided into {groups} groups")
-    if min(window.output_size(input.shape[2:])) < 1:
-        raise ValueError(f"the kernel covers {window.span} and does not fit into the image {input.shape[2:]} with its padding")
+    _fits(window, x.shape[2:])
+    y = _convolve(x, weight, bias, window, groups)
+    return y[0] if single else y
+
+
+def _transposed(
+    n: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: int | Size,
+    padding: int | Size,
+    output_padding: int | Size,
+    groups: int,
+    dilation: int | Size,
+) -> Any:
+    x, single = _batch(input, n, weight, weight.shape[0])
+    window = _window(weight.shape[2:], stride, padding, dilation)
+    if weight.shape[0] % groups:
+        raise ValueError(f"the {weight.shape[0]} input channels cannot be divided into {groups} groups")
+    added = per_dimension(output_padding, n)
+    if any(a >= max(s, d) for a, s, d in zip(added, window.stride, window.dilation, strict=True)):
+        raise ValueError(
+            f"output_padding {added} must be smaller than either the stride {window.stride} or the dilation {window.dilation}"
+        )
+    covered = tuple(
+        (m - 1) * s - sum(p) + span
+        for m, s, p, span in zip(x.shape[2:], window.stride, window.padding, window.span, strict=True)
+    )
+    size = tuple(m + a for m, a in zip(covered, added, strict=True))
+    if min(size) < 1:
+        raise ValueError(f"with padding {padding} nothing is left of the output of an image of {x.shape[2:]}: {size}")
+    if any(a >= s for a, s in zip(added, window.stride, strict=True)):
+        # the window would have further positions in an image of that size: the rest is laid around what these here cover
+        y = np.pad(_convolve_input(x, weight, None, covered, window, groups), [(0, 0), (0, 0), *((0, a) for a in added)])
+        y = y if bias is None else y + np.reshape(bias, (-1, *(1 for _ in size)))
+    else:
+        y = _convolve_input(x, weight, bias, size, window, groups)
+    return y[0] if single else y
+
+
+def _window(kernel: Size, stride: int | Size, padding: int | Size | str, dilation: int | Size) -> Window:
+    n = len(kernel)
+    stride, dilation = per_dimension(stride, n), per_dimension(dilation, n)
+    if padding == "same":
+        if set(stride) != {1}:
+            raise ValueError(f"padding='same' needs stride 1, not {stride}")
+        around = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return Window(kernel, stride, tuple((m // 2, m - m // 2) for m in around), dilation)
+    if padding == "valid":
+        padding = 0
+    if isinstance(padding, str):
+        raise ValueError(f"padding is a number, one for each dimension, 'same' or 'valid', not {padding!r}")
+    return Window(kernel, stride, tuple((m, m) for m in per_dimension(padding, n)), dilation)
+
+
+def _batch(x: Any, n: int, weight: Any = None, channels: int | None = None) -> tuple[Any, bool]:
+    """``x`` with a batch's axis, and whether it had none; of ``channels`` channels, if given."""
+    if weight is not None and weight.ndim != n + 2:
+        raise ValueError(f"expected a weight of {n + 2} dimensions, got {weight.shape}")
+    if x.ndim not in (n + 1, n + 2) or (channels is not None and x.shape[-n - 1] != channels):
+        shape = f"({'C' if channels is None else channels}, {_AXES[n]})"
+        message = f"expected (N, {shape[1:]} or {shape}, got {x.shape}"
+        if x.ndim in (n + 1, n + 2):
+            message += f": axis {x.ndim - n - 1} has {x.shape[-n - 1]} != in_channels {channels}"
+            if x.shape[-1] == channels:
+                axes = (*range(x.ndim - n - 1), x.ndim - 1, *range(x.ndim - n - 1, x.ndim - 1))
+                message += f"; this looks like {'N' * (x.ndim == n + 2)}{_AXES[n].replace(', ', '')}C; use x.transpose{axes}"
+        raise ValueError(message)
+    return (x[None], True) if x.ndim == n + 1 else (x, False)
+
+
+def _fits(window: Window, size: Size) -> None:
+    if min(window.output_size(size)) < 1:
+        raise ValueError(f"the kernel covers {window.span} and does not fit into the image {size} with its padding")
+
+
+# ---- what is differentiated -----------------------------------------------------------------------------
 
 
 @primitive
-def _conv2d(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
-    return kernel.conv2d(x, weight, bias, window, groups)
+def _convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
+    return kernel.convolve(x, weight, bias, window, groups)
 
 
 @primitive
-def _conv2d_input(g: Array, weight: Array, size: Pair, window: Window, groups: int) -> Array:
-    return kernel.conv2d_input(g, weight, size, window, groups)
+def _convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int) -> Array:
+    return kernel.convolve_input(g, weight, bias, size, window, groups)
 
 
 @primitive
-def _conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
-    return kernel.conv2d_weight(x, g, window, groups)
+def _convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
+    return kernel.convolve_weight(x, g, window, groups)
+
+
+@primitive
+def _unfold(x: Array, window: Window) -> Array:
+    return kernel.unfold(x, window)
+
+
+@primitive
+def _fold(columns: Array, size: Size, window: Window) -> Array:
+    return kernel.fold(columns, size, window)
+
+
+def _bias_gradient(g: Any) -> Any:
+    return np.sum(g, axis=(0, *range(2, g.ndim)))
 
 
 # each of the three is linear in both its arguments, and its derivatives are the other two
 define_rule(
-    _conv2d,
-    x=lambda g, weight, x_shape, window, groups: _conv2d_input(g, weight, x_shape[2:], window, groups),
-    weight=lambda g, x, window, groups: _conv2d_weight(x, g, window, groups),
-    bias=lambda g: np.sum(g, axis=(0, 2, 3)),
+    _convolve,
+    x=lambda g, weight, x_shape, window, groups: _convolve_input(g, weight, None, x_shape[2:], window, groups),
+    weight=lambda g, x, window, groups: _convolve_weight(x, g, window, groups),
+    bias=_bias_gradient,
 )
 define_rule(
-    _conv2d_input,
-    linear="separately",
+    _convolve_input,
     ignores=("size",),
-    g=lambda gg, weight, window, groups: _conv2d(gg, weight, None, window, groups),
-    weight=lambda gg, g, window, groups: _conv2d_weight(gg, g, window, groups),
+    g=lambda gg, weight, window, groups: _convolve(gg, weight, None, window, groups),
+    weight=lambda gg, g, window, groups: _convolve_weight(gg, g, window, groups),
+    bias=_bias_gradient,
 )
 define_rule(
-    _conv2d_weight,
+    _convolve_weight,
     linear="separately",
-    x=lambda gg, g, x_shape, window, groups: _conv2d_input(g, gg, x_shape[2:], window, groups),
-    g=lambda gg, x, window, groups: _conv2d(x, gg, None, window, groups),
+    x=lambda gg, g, x_shape, window, groups: _convolve_input(g, gg, None, x_shape[2:], window, groups),
+    g=lambda gg, x, window, groups: _convolve(x, gg, None, window, groups),
 )
+define_rule(_unfold, linear="jointly", x=lambda g, x_shape, window: _fold(g, x_shape[2:], window))
+define_rule(_fold, linear="jointly", ignores=("size",), columns=lambda g, window: _unfold(g, window))

@@ -9,16 +9,15 @@ import numpy as np
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import pooling as kernel
-from ..kernels.window import Pair, Window
-from .convolution import IntOrPair, pair
+from ..kernels.window import Size, Window, per_dimension
 
 
 def max_pool2d(
     input: Any,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
+    kernel_size: int | Size,
+    stride: int | Size | None = None,
+    padding: int | Size = 0,
+    dilation: int | Size = 1,
     ceil_mode: bool = False,
 ) -> Any:
     """Largest element of each window: y[n, c, i, j] = max over k, l of x[n, c, s i + d k, s j + d l].
@@ -45,9 +44,9 @@ def max_pool2d(
 
 def avg_pool2d(
     input: Any,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    kernel_size: int | Size,
+    stride: int | Size | None = None,
+    padding: int | Size = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -77,20 +76,23 @@ def avg_pool2d(
         return sums / divisor_override
     rows, columns = (
         _elements(n, k, s, p, count_include_pad, m)
-        for n, k, s, p, m in zip(input.shape[2:], window.kernel, window.stride, pair(padding), sums.shape[2:], strict=True)
+        for n, k, s, p, m in zip(
+            input.shape[2:], window.kernel, window.stride, per_dimension(padding, 2), sums.shape[2:], strict=True
+        )
     )
     return sums / np.outer(rows, columns).astype(sums.dtype)
 
 
 def _window(
-    x: Any, kernel_size: IntOrPair, stride: IntOrPair | None, padding: IntOrPair, dilation: IntOrPair, ceil_mode: bool
+    x: Any, kernel_size: int | Size, stride: int | Size | None, padding: int | Size, dilation: int | Size, ceil_mode: bool
 ) -> Window:
     if x.ndim != 4:
         raise ValueError(f"expected (N, C, H, W), got {x.shape}" + ("; use x[None] for one image" if x.ndim == 3 else ""))
-    size, (top, left) = pair(kernel_size), pair(padding)
+    size, (top, left) = per_dimension(kernel_size, 2), per_dimension(padding, 2)
     if 2 * top > size[0] or 2 * left > size[1]:
         raise ValueError(f"padding {padding} is more than half of kernel_size {kernel_size}")
-    window = Window(size, size if stride is None else pair(stride), ((top, top), (left, left)), pair(dilation))
+    step = size if stride is None else per_dimension(stride, 2)
+    window = Window(size, step, ((top, top), (left, left)), per_dimension(dilation, 2))
     if ceil_mode:
         window = window._replace(
             padding=(
@@ -129,7 +131,7 @@ def _gather(x: Array, choice: Array | None, window: Window) -> Array:
 
 
 @primitive
-def _scatter(g: Array, choice: Array | None, size: Pair, window: Window) -> Array:
+def _scatter(g: Array, choice: Array | None, size: Size, window: Window) -> Array:
     return kernel.scatter(g, choice, size, window)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.arrays import Array
-from .window import Pair, Window
+from .window import Size, Window
 
 
 def max_pool2d(x: Array, window: Window) -> Array:
@@ -40,7 +40,7 @@ def gather(x: Array, choice: Array | None, window: Window) -> Array:
     return y.transpose(0, 3, 1, 2)
 
 
-def scatter(g: Array, choice: Array | None, size: Pair, window: Window) -> Array:
+def scatter(g: Array, choice: Array | None, size: Size, window: Window) -> Array:
     """The transpose of ``gather``: (N, C, OH, OW) to (N, C, H, W), where ``size`` is (H, W)."""
     g = g.transpose(0, 2, 3, 1)
     padded = window.buffer(g.shape[0], g.shape[3], size, g.dtype)

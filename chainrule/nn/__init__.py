@@ -5,7 +5,16 @@ from ..core.variable import Parameter
 from . import init, utils
 from .activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from .containers import ModuleList, Sequential
-from .convolution import Conv2d
+from .convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    Fold,
+    Unfold,
+)
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Identity, Linear
@@ -48,13 +57,19 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
-    "GroupNorm",
+    "Fold",
     "GRUCell",
+    "GroupNorm",
     "HuberLoss",
     "Identity",
     "InstanceNorm1d",
@@ -85,6 +100,7 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "Tanh",
+    "Unfold",
     "functional",
     "init",
     "utils",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
-from ..functional.convolution import IntOrPair
+from ..kernels.window import Size
 from .module import Module
 
 
@@ -22,10 +22,10 @@ class MaxPool2d(Module):
 
     def __init__(
         self,
-        kernel_size: IntOrPair,
-        stride: IntOrPair | None = None,
-        padding: IntOrPair = 0,
-        dilation: IntOrPair = 1,
+        kernel_size: int | Size,
+        stride: int | Size | None = None,
+        padding: int | Size = 0,
+        dilation: int | Size = 1,
         *,
         ceil_mode: bool = False,
     ):
@@ -55,9 +55,9 @@ class AvgPool2d(Module):
 
     def __init__(
         self,
-        kernel_size: IntOrPair,
-        stride: IntOrPair | None = None,
-        padding: IntOrPair = 0,
+        kernel_size: int | Size,
+        stride: int | Size | None = None,
+        padding: int | Size = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
