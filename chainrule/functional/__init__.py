@@ -45,14 +45,17 @@ from .normalization import (
     normalize,
     rms_norm,
 )
+from .padding import pad
 from .pooling import avg_pool2d, max_pool2d
 from .recurrent import recurrent, recurrent_cell
+from .resampling import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
 
 __all__ = [
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -67,6 +70,7 @@ __all__ = [
     "group_norm",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -80,6 +84,9 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "recurrent",
     "recurrent_cell",
     "relu",
