@@ -60,6 +60,7 @@ __all__ = [
     "exp",
     "fixed_point",
     "functional",
+    "get_num_threads",
     "grad",
     "hessian",
     "hvp",
@@ -77,6 +78,7 @@ __all__ = [
     "primitive",
     "random",
     "save",
+    "set_num_threads",
     "square",
     "stop_gradient",
     "using_config",
@@ -96,6 +98,8 @@ _ROOMS = {"array_api", "data", "einops", "functional", "io", "nn", "optim", "ran
 _ELSEWHERE = {
     "load": "io",
     "save": "io",
+    "get_num_threads": "kernels.threads",
+    "set_num_threads": "kernels.threads",
     "manual_seed": "random",
     **dict.fromkeys(
         (

@@ -1,0 +1,193 @@
+"""How a kernel is declared: a NumPy reference, and beside it what Numba compiles, and when to use it.
+
+A kernel takes arrays and returns arrays. Its NumPy *reference* is the specification: it runs where Numba is missing, for
+other libraries' arrays, and for what the compiled version is not made for. The *compiled* version allocates its results by
+``empty`` and has functions in Numba's language fill them:
+
+    @kernel
+    def scale(x, factor):
+        return x * factor
+
+    @scale.compiled(when=lambda x, factor: dense(x) and x.size > 10_000)
+    def _(x, factor):
+        out = empty(x.shape, x.dtype)
+        _scale(x.reshape(-1), factor, out.reshape(-1))
+        return out
+
+    @compiled
+    def _scale(x, factor, out):
+        parallel_for(_scale_block, (x, factor, out), x.size, 16384)
+
+    @compiled
+    def _scale_block(x, factor, out, start, stop):
+        x, out = x[start:stop], out[start:stop]
+        factor = x.dtype.type(factor)
+        for i in range(len(x)):
+            out[i] = factor * x[i]
+
+Three things make loops slow, and none is seen: an index that does not start from 0 (Numba takes it for one that may count from
+the end: slice first, as above), a Python float beside a float32 (the arithmetic becomes float64: use ``x.dtype.type``), and
+a sum that may not be reordered (``exact``).
+
+Numba is imported when a compiled function is first called, and what it compiles is kept on disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache, update_wrapper
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Array, is_native
+from . import threads
+
+_HALF, _FLOATS = np.dtype(np.float16), (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Kernel:
+    """A function of arrays: its NumPy reference, and perhaps a compiled version."""
+
+    def __init__(self, reference: Callable[..., Any]):
+        self.reference = reference
+        self._fast: Callable[..., Any] | None = None
+        self._when: Callable[..., bool] = _never
+        update_wrapper(self, reference)
+
+    def compiled(self, when: Callable[..., bool]) -> Callable[[Callable[..., Any]], Kernel]:
+        """Declare the compiled version, of the same arguments, and the arguments for which it is right and pays."""
+
+        def declare(function: Callable[..., Any]) -> Kernel:
+            self._fast, self._when = function, when
+            return self
+
+        return declare
+
+    def __call__(self, *args: Any) -> Any:
+        if self._when(*args) and enabled():
+            assert self._fast is not None
+            return self._fast(*args)
+        if any(is_native(a) and a.dtype == _HALF for a in args):  # stored in 16 bits, computed in 32
+            wide = [a.astype(np.float32) if is_native(a) and a.dtype == _HALF else a for a in args]
+            return _narrow(self(*wide))
+        return self.reference(*args)
+
+
+def kernel(reference: Callable[..., Any]) -> Kernel:
+    """Declare a kernel by its NumPy reference."""
+    return Kernel(reference)
+
+
+def _never(*args: Any) -> bool:
+    return False
+
+
+def _narrow(result: Any) -> Any:
+    if isinstance(result, tuple):
+        return tuple(_narrow(r) for r in result)
+    return result.astype(np.float16) if is_native(result) and result.dtype.kind == "f" else result
+
+
+def dense(*arrays: Array | None) -> bool:
+    """Whether the arrays are NumPy's own, all of float32 or all of float64, as compiled versions take them; None fits."""
+    dtypes = {a.dtype if is_native(a) else None for a in arrays if a is not None}
+    return len(dtypes) == 1 and dtypes.issubset(_FLOATS)
+
+
+@cache
+def enabled() -> bool:
+    """Whether there is Numba, and nobody has turned it off (``CHAINRULE_KERNELS=numpy``, ``NUMBA_DISABLE_JIT=1``)."""
+    return (
+        os.environ.get("CHAINRULE_KERNELS", "numba") != "numpy"
+        and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+        and find_spec("numba") is not None
+        and os.name == "posix"  # the pool is made of POSIX threads
+    )
+
+
+class Compiled:
+    """A function in Numba's language, compiled at its first call and for each new set of types; it runs without Python's lock.
+
+    Other compiled functions may call it, and are compiled with it.
+    """
+
+    def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):
+        self._function, self._fastmath = function, fastmath
+        self._dispatcher: Any = None
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> None:
+        (self._dispatcher or self.dispatcher)(*args)
+
+    @property
+    def dispatcher(self) -> Any:
+        """Numba's own object for it."""
+        if self._dispatcher is None:
+            options = {"nogil": True, "error_model": "numpy", "fastmath": set(self._fastmath)}
+            self._dispatcher = _native().keep_on_disk(import_module("numba").njit(**options)(self._function), _stamp())
+        return self._dispatcher
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba takes it for, where another compiled function calls it."""
+        return import_module("numba").types.Dispatcher(self.dispatcher)
+
+
+#: Sums may be reordered, so that they are computed in vectors, in an order that is the same each time. NaN and infinities keep
+#: their meaning.
+REORDERED = frozenset({"contract", "reassoc", "nsz"})
+#: Each operation as it stands, but for a * b + c in one rounding.
+IN_ORDER = frozenset({"contract"})
+
+
+def compiled(function: Callable[..., Any]) -> Compiled:
+    """Declare a function in Numba's language, for loops and sums over arrays."""
+    return Compiled(function, REORDERED)
+
+
+def exact(function: Callable[..., Any]) -> Compiled:
+    """Declare a function in Numba's language whose operations are not reordered: polynomials, compensated sums."""
+    return Compiled(function, IN_ORDER)
+
+
+class _Native:
+    """A function of native.py within compiled functions, named here so that Numba is not imported before one is compiled."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __call__(self, *args: Any) -> Any:
+        raise TypeError(f"{self._name} can only be called within a compiled function")
+
+    @property
+    def _numba_type_(self) -> Any:
+        context = import_module("numba.core.registry").cpu_target.typing_context
+        return context.resolve_value_type(getattr(_native(), self._name))
+
+
+parallel_for = _Native("parallel_for")
+gemm = _Native("gemm")
+float32_from_bits, bits_of_float32 = _Native("float32_from_bits"), _Native("bits_of_float32")
+float64_from_bits, bits_of_float64 = _Native("float64_from_bits"), _Native("bits_of_float64")
+
+
+@cache
+def _native() -> Any:
+    """The native module, with the pool ready, also after a fork."""
+    native = import_module("chainrule.kernels.native")
+    native.start(threads.get_num_threads())
+    threads.listener = native.set_threads
+    os.register_at_fork(after_in_child=lambda: native.start(threads.get_num_threads()))
+    return native
+
+
+@cache
+def _stamp() -> tuple[int, ...]:
+    """What changes when any kernel's source does: they call each other across files, which Numba's own cache does not see."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple(n for f in files for n in (f.stat().st_mtime_ns, f.stat().st_size))

@@ -1,0 +1,81 @@
+"""Arrays for results, in memory that is used again.
+
+The system clears each page of memory that it hands out, and large arrays are made of fresh pages: in a training step that can
+take longer than the arithmetic. So the memory of large results is kept when they are gone, for the next results of that size.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Array
+
+_LARGE = 1 << 16  # bytes: below, the C library keeps memory by itself
+_MOST = 1 << 30  # bytes of memory that is kept for later
+_LINE = 64  # bytes of a cache line, and of the widest vector
+
+#: Memory that is free, by size, each with where in it a line of the cache begins.
+_free: dict[int, list[tuple[bytearray, int]]] = defaultdict(list)
+_kept = 0
+_lock = threading.RLock()  # an array can be collected within empty() itself
+
+
+class _Lease(np.ndarray):
+    """What an array in such memory is a view of: gives the memory back when the last view is gone."""
+
+    offset: int
+
+    def __del__(self) -> None:
+        global _kept
+        memory: Any = self.base
+        with _lock:
+            if _kept + self.size <= _MOST:
+                _free[self.size].append((memory, self.offset))
+                _kept += self.size
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array with any contents, as ``np.empty`` makes it, in memory that an earlier one has left where there is some."""
+    global _kept
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    rounded = _rounded(size)
+    with _lock:
+        free = _free.get(rounded)
+        if free:
+            memory, offset = free.pop()
+            _kept -= rounded
+        else:
+            memory = bytearray(rounded + _LINE)
+            offset = -np.frombuffer(memory, np.uint8).ctypes.data % _LINE
+    lease = _Lease(rounded, np.uint8, memory, offset)
+    lease.offset = offset
+    return np.ndarray(shape, dtype, lease)
+
+
+def _rounded(size: int) -> int:
+    """A size that others round to as well: at most an eighth more."""
+    step = 1 << max(size.bit_length() - 4, 12)
+    return -(-size // step) * step
+
+
+def empty_like(x: Array) -> Array:
+    """An array with any contents, of the shape, dtype and order in memory of ``x`` where that is dense."""
+    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    out = empty(tuple(x.shape[axis] for axis in order), x.dtype)
+    return out.transpose(np.argsort(order)) if order != sorted(order) else out
+
+
+def release() -> None:
+    """Give the memory that is kept for later back to the system."""
+    global _kept
+    with _lock:
+        _free.clear()
+        _kept = 0

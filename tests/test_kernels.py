@@ -1,0 +1,212 @@
+"""The kernel layer: declaring, compiling, the pool of threads, BLAS inside compiled code, memory that is used again."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule.kernels import memory, threads
+from chainrule.kernels.layer import compiled, dense, enabled, gemm, kernel, parallel_for
+
+needs_numba = pytest.mark.skipif(not enabled(), reason="needs Numba")
+
+
+@compiled
+def _shifted_block(x, out, start, stop):
+    x, out = x[start:stop], out[start:stop]
+    one = x.dtype.type(1)
+    for i in range(len(x)):
+        out[i] = x[i] + one
+
+
+@compiled
+def _shifted(x, out):
+    parallel_for(_shifted_block, (x, out), x.size, 1000)
+
+
+@kernel
+def shifted(x):
+    return x + 1
+
+
+@shifted.compiled(when=lambda x: dense(x) and x.flags.c_contiguous)
+def _(x):
+    out = memory.empty(x.shape, x.dtype)
+    _shifted(x.reshape(-1), out.reshape(-1))
+    return out
+
+
+@compiled
+def _sums_block(x, out, start, stop):
+    x = x[start:stop]
+    total = x.dtype.type(0)
+    for i in range(len(x)):
+        total += x[i]
+    out[start // 1000] = total
+
+
+@compiled
+def _sums(x, out):
+    parallel_for(_sums_block, (x, out), x.size, 1000)
+
+
+@compiled
+def _nested_block(x, out, start, stop):
+    for i in range(start, stop):
+        _shifted(x[i], out[i])
+
+
+@compiled
+def _nested(x, out):
+    parallel_for(_nested_block, (x, out), len(x), 1)
+
+
+@compiled
+def _product_block(a, b, out, alpha, beta, start, stop):
+    gemm(a[start:stop], b, out[start:stop], alpha, beta)
+
+
+@compiled
+def _product(a, b, out, alpha, beta):
+    parallel_for(_product_block, (a, b, out, alpha, beta), len(a), 7)
+
+
+@pytest.fixture(params=[1, 2, 5])
+def number_of_threads(request):
+    before = chainrule.get_num_threads()
+    chainrule.set_num_threads(request.param)
+    yield request.param
+    chainrule.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8"])
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (999,), (1000,), (30, 1001)])
+def test_a_kernel_equals_its_reference(shape, dtype, number_of_threads):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    for variant in (x, x.T, x[::-1] if x.ndim else x):
+        got = shifted(variant)
+        assert got.dtype == (x + 1).dtype and got.shape == variant.shape
+        np.testing.assert_array_equal(got, variant + np.ones((), dtype))
+
+
+@needs_numba
+def test_sums_do_not_depend_on_the_number_of_threads():
+    x = np.random.default_rng(0).standard_normal(1_000_003).astype("f4")
+    results = []
+    before = chainrule.get_num_threads()
+    for n in (1, 2, 3, 8):
+        chainrule.set_num_threads(n)
+        out = np.empty(1001, "f4")
+        _sums(x, out)
+        results.append(out)
+    chainrule.set_num_threads(before)
+    assert all(np.array_equal(results[0], r) for r in results)
+    np.testing.assert_allclose(results[0], [np.sum(x[i : i + 1000]) for i in range(0, x.size, 1000)], rtol=1e-3, atol=1e-4)
+
+
+@needs_numba
+def test_regions_within_regions(number_of_threads):
+    x = np.random.default_rng(0).standard_normal((7, 5000))
+    out = np.empty_like(x)
+    _nested(x, out)
+    np.testing.assert_array_equal(out, x + 1)
+
+
+@needs_numba
+def test_regions_from_several_threads_at_once(number_of_threads):
+    x = np.random.default_rng(0).standard_normal(50_000)
+    wrong = []
+
+    def work():
+        for _ in range(50):
+            if not np.array_equal(shifted(x), x + 1):
+                wrong.append(True)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@needs_numba
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_kernels_run_in_the_child_of_a_fork():
+    x = np.ones(50_000)
+    before = chainrule.get_num_threads()
+    chainrule.set_num_threads(2)
+    shifted(x)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(shifted(x), x + 1) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert np.array_equal(shifted(x), x + 1)
+    chainrule.set_num_threads(before)
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("m,k,n", [(1, 1, 1), (20, 7, 5), (3, 0, 4), (0, 3, 4), (3, 4, 0), (33, 64, 1), (1, 65, 9)])
+def test_gemm(m, k, n, dtype, number_of_threads):
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
+    for left in (a, np.asfortranarray(a), rng.standard_normal((m, 2 * k)).astype(dtype)[:, :k]):
+        for right in (b, np.asfortranarray(b)):
+            for alpha, beta in ((1.0, 0.0), (0.5, 2.0)):
+                out = np.full((m, n), np.nan, dtype) if beta == 0 else c.copy()
+                _product(left, right, out, alpha, beta)
+                np.testing.assert_allclose(out, alpha * (left @ right) + beta * c, rtol=1e-4, atol=1e-4)
+
+
+def test_number_of_threads():
+    with pytest.raises(ValueError, match="at least 1"):
+        chainrule.set_num_threads(0)
+    script = "import chainrule; print(chainrule.get_num_threads())"
+    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        environment = {**os.environ, "NUMBA_NUM_THREADS": "", "OMP_NUM_THREADS": "", variable: "3"}
+        assert subprocess.check_output([sys.executable, "-c", script], env=environment, text=True) == "3\n"
+
+
+def test_control_group_limit(tmp_path, monkeypatch):
+    for content, expected in (("150000 100000", 2), ("max 100000", None), ("100000 100000", 1)):
+        (tmp_path / "cpu.max").write_text(content)
+        monkeypatch.setattr(threads, "Path", lambda path: tmp_path / "cpu.max")
+        assert threads._control_group_limit() == expected
+
+
+def test_memory_is_used_again_and_never_by_two():
+    first = memory.empty((300, 301), "f4")
+    address = first.ctypes.data
+    view = first[10:, ::2].T
+    del first
+    other = memory.empty((300, 301), "f4")
+    assert other.ctypes.data != address  # a view holds the memory
+    del view
+    assert memory.empty((301, 300), "f4").ctypes.data == address
+    memory.release()
+    assert not memory._free and memory._kept == 0
+
+
+def test_empty_like_keeps_the_order_in_memory():
+    x = np.zeros((3, 4, 5, 6)).transpose(0, 3, 1, 2)
+    out = memory.empty_like(x)
+    assert out.shape == x.shape and out.strides == x.strides
+
+
+def test_everything_works_without_numba(tmp_path):
+    script = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import numpy as np, chainrule, chainrule.nn as nn, chainrule.optim as optim\n"
+        "model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(676, 10))\n"
+        "x, t = np.random.randn(64, 1, 28, 28).astype('f4'), np.arange(64) % 10\n"
+        "optimizer = optim.Adam(model.parameters())\n"
+        "loss = nn.CrossEntropyLoss()(model(x), t); loss.backward(); optimizer.step()\n"
+        "assert np.isfinite(float(loss.data))\n"
+    )
+    subprocess.run([sys.executable, "-W", "error::RuntimeWarning", "-c", script], check=True)
