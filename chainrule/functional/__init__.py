@@ -22,6 +22,8 @@ from .convolution import (
     fold,
     unfold,
 )
+from .attention import scaled_dot_product_attention
+from .convolution import conv2d
 from .dropout import dropout
 from .embedding import embedding, one_hot
 from .linear import linear
@@ -47,10 +49,13 @@ from .normalization import (
 )
 from .padding import pad
 from .pooling import avg_pool2d, max_pool2d
+from .position import alibi_bias, alibi_slopes, rotary_positions, sinusoidal_positions
 from .recurrent import recurrent, recurrent_cell
 from .resampling import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
 
 __all__ = [
+    "alibi_bias",
+    "alibi_slopes",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
@@ -91,8 +96,11 @@ __all__ = [
     "recurrent_cell",
     "relu",
     "rms_norm",
+    "rotary_positions",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
+    "sinusoidal_positions",
     "smooth_l1_loss",
     "softmax",
     "softplus",

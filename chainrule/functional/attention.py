@@ -1,0 +1,92 @@
+"""Attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..dispatch import unwrap
+from .activation import softmax
+from .dropout import dropout
+
+
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """Means of the values, weighted by how well each query meets the keys: y = softmax(scale q k^T + mask) v.
+
+    A query that the mask lets see no key gets zeros.
+
+    Args:
+        query: (..., L, E).
+        key: (..., S, E).
+        value: (..., S, V).
+        attn_mask: broadcast to (..., L, S). Of booleans: which keys each query sees; of floats: added to the scores.
+        dropout_p: the probability of dropping a weight. It is not switched off by evaluation: pass 0 then.
+        is_causal: whether the i-th query sees the first i keys alone.
+        scale: by default 1 / sqrt(E).
+        enable_gqa: whether the third axis from the end of query may be a multiple of that of key and value: then each
+            group of as many query heads shares a head of keys and values.
+
+    Raises:
+        ValueError: the shapes don't fit, or there is both a mask and ``is_causal``.
+
+    Source: A. Vaswani et al., Attention Is All You Need (2017); groups: J. Ainslie et al., GQA (2023).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> F.scaled_dot_product_attention(x, x, x, is_causal=True).round(2)
+    array([[1.  , 0.  ],
+           [0.33, 0.67]])
+    """
+    _check(query, key, value, attn_mask, is_causal)
+    if enable_gqa:
+        key, value = (_shared(a, query.shape[-3]) for a in (key, value))
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    return dropout(weights, dropout_p) @ value
+
+
+def attention_weights(query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None) -> Any:
+    """The weights of ``scaled_dot_product_attention``: softmax(scale q k^T + mask), (..., L, S)."""
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ np.swapaxes(key, -1, -2)
+    if is_causal:
+        attn_mask = np.tri(*scores.shape[-2:], dtype=bool)
+    if attn_mask is None:
+        return softmax(scores)
+    mask = unwrap(attn_mask)
+    sees_none = ~np.any(mask if mask.dtype == bool else mask > -np.inf, axis=-1, keepdims=True)
+    if mask.dtype == bool:
+        scores = np.where(mask | sees_none, scores, scores.dtype.type(-np.inf))
+    else:  # so that no row is of -inf alone, whose softmax and its gradient are not numbers
+        scores = scores + np.where(sees_none, mask.dtype.type(0), attn_mask)
+    weights = softmax(scores)
+    return weights * ~sees_none if sees_none.any() else weights
+
+
+def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
+    shapes = query.shape, key.shape, value.shape
+    if min(map(len, shapes)) < 2 or shapes[0][-1] != shapes[1][-1] or shapes[1][-2] != shapes[2][-2]:
+        raise ValueError(
+            "expected query (..., L, E), key (..., S, E) and value (..., S, V), got " + ", ".join(map(str, shapes))
+        )
+    if attn_mask is not None and is_causal:
+        raise ValueError("is_causal is a mask itself: pass it or attn_mask, not both")
+    if attn_mask is not None and attn_mask.dtype.kind not in "bf":
+        raise ValueError(f"attn_mask is of booleans (which keys are seen) or of floats (added), not {attn_mask.dtype}")
+
+
+def _shared(a: Any, heads: int) -> Any:
+    """Keys or values with each head repeated for the query heads that share it."""
+    if heads % a.shape[-3]:
+        raise ValueError(f"{heads} heads of queries cannot be divided into groups for {a.shape[-3]} heads of keys and values")
+    return a if a.shape[-3] == heads else np.repeat(a, heads // a.shape[-3], axis=-3)
