@@ -30,7 +30,7 @@ wheel: $(VENV)/test
 
 # PyTorch and others, to compare with and work with: tests that need them are skipped where they are absent
 peers: $(VENV)/test
-	$(BIN)/pip install --quiet torch==2.13.0 jax autograd scikit-learn 'dask[array,distributed]'
+	$(BIN)/pip install --quiet torch==2.13.0 jax autograd scikit-learn 'dask[array,distributed]' pandas polars pyarrow
 
 bench: peers
 	$(BIN)/python -m benchmarks tape $(ARGS)

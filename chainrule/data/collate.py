@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import is_array
+from ..core.arrays import Array, is_array
 from ..core.variable import Variable
 
 
@@ -44,3 +44,22 @@ def collate(items: Sequence[Any]) -> Any:
         columns = [collate(column) for column in zip(*items, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else type(first)(columns)
     return list(items)
+
+
+def merge(batches: Sequence[Any], order: Array) -> Any:
+    """Put batches together to one, and its examples into another order.
+
+    >>> import numpy as np
+    >>> merge([(np.array([1, 2]), ["a", "b"]), (np.array([3]), ["c"])], np.array([2, 0, 1]))
+    (array([3, 1, 2]), ['c', 'a', 'b'])
+    """
+    first = batches[0]
+    if isinstance(first, Variable) or is_array(first):
+        return np.concatenate(batches)[order]
+    if isinstance(first, Mapping):
+        return {key: merge([batch[key] for batch in batches], order) for key in first}
+    if isinstance(first, tuple) or any(is_array(part) or isinstance(part, (tuple, Mapping)) for part in first):
+        columns = [merge(column, order) for column in zip(*batches, strict=True)]
+        return type(first)(*columns) if hasattr(first, "_fields") else type(first)(columns)
+    every = [item for batch in batches for item in batch]
+    return [every[i] for i in order.tolist()]

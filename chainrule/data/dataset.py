@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import floor, isclose
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.arrays import Array, as_array
 from ..random import generator as shared_generator
-from .collate import collate
+from .collate import collate, merge
 
 #: Where a random order comes from: a NumPy Generator, a seed for one, or None for the one that ``manual_seed`` sets.
 RandomSource = np.random.Generator | int | None
@@ -41,6 +41,21 @@ class Dataset:
     def batch(self, indices: Array | slice) -> Any:
         """The batch of the examples at ``indices``, an array of ints or a slice."""
         return collate_items(self, indices)
+
+
+class IterableDataset:
+    """A stream of examples, of any length. Subclass it, and define ``__iter__``; and ``__len__`` where that is known.
+
+    >>> from chainrule.data import DataLoader
+    >>> class Countdown(IterableDataset):
+    ...     def __iter__(self):
+    ...         yield from range(5, 0, -1)
+    >>> [numbers.tolist() for numbers in DataLoader(Countdown(), batch_size=2)]
+    [[5, 4], [3, 2], [1]]
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
 
 
 def collate_items(dataset: Any, indices: Array | slice) -> Any:
@@ -132,6 +147,48 @@ class Subset(Dataset):
     def batch(self, indices: Array | slice) -> Any:
         """The batch of the examples at ``indices``, got at once where the other dataset can."""
         return batch(self.dataset, self.indices[indices])
+
+
+class ConcatDataset(Dataset):
+    """Datasets one after the other.
+
+    Args:
+        datasets: each has a length and gives examples by index; examples of all have the same structure.
+
+    Raises:
+        ValueError: there is no dataset.
+
+    >>> both = ConcatDataset(["ab", "cde"])
+    >>> len(both), both[1], both[-1]
+    (5, 'b', 'e')
+    """
+
+    def __init__(self, datasets: Sequence[Any]):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset needs one dataset or more")
+        self.ends = np.cumsum([len(dataset) for dataset in self.datasets])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, (int, np.integer)):
+            return self.batch(index if isinstance(index, slice) else np.arange(len(self))[index])
+        at = range(len(self))[index]  # raises where it is out of range
+        which = int(np.searchsorted(self.ends, at, side="right"))
+        return self.datasets[which][at - int(self.ends[which]) + len(self.datasets[which])]
+
+    def batch(self, indices: Array | slice) -> Any:
+        """The batch of the examples at ``indices``: from each dataset at once, where it can."""
+        chosen = np.arange(len(self))[indices]
+        which = np.searchsorted(self.ends, chosen, side="right")
+        used = np.unique(which).tolist()
+        if not used:
+            return batch(self.datasets[0], chosen)
+        starts = [int(self.ends[k]) - len(self.datasets[k]) for k in used]
+        parts = [batch(self.datasets[k], chosen[which == k] - start) for k, start in zip(used, starts, strict=True)]
+        return parts[0] if len(used) == 1 else merge(parts, np.argsort(np.argsort(which, kind="stable"), kind="stable"))
 
 
 def batch(dataset: Any, indices: Array | slice) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .cache import cache_folder
 from .idx import read_idx
 from .images import ImageDataset
 
@@ -71,8 +71,7 @@ def fashion_mnist(root: str | PathLike[str] | None = None) -> FashionMNIST:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "chainrule" / "fashion-mnist"
+    return cache_folder() / "fashion-mnist"
 
 
 def _default_folders() -> list[Path]:
