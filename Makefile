@@ -49,7 +49,7 @@ $(VENV)/python:
 	touch $@
 
 $(VENV)/demo: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[io,viz]'
+	$(BIN)/pip install --quiet --editable '.[viz]'
 	touch $@
 
 $(VENV)/test: $(VENV)/python pyproject.toml

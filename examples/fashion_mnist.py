@@ -1,6 +1,6 @@
 """Train a small convolutional network on Fashion-MNIST, and look at what it gets wrong.
 
-    pip install 'chainrule[io,viz]'
+    pip install 'chainrule[viz]'
     python examples/fashion_mnist.py
 
 Ctrl-C stops the training at any time: the model is saved as it is then, and the exit code is 130.
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import matplotlib  # noqa: F401 (needed at the end: better to miss it now)
 import numpy as np
-import safetensors  # noqa: F401
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table

@@ -10,7 +10,7 @@ import pytest
 from chainrule.data import write_idx
 from chainrule.io import load, read_metadata
 
-for package in ("matplotlib", "rich", "safetensors"):
+for package in ("matplotlib", "rich"):
     pytest.importorskip(package)
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "fashion_mnist.py"

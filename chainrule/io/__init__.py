@@ -1,5 +1,5 @@
 """Reading and writing what has been learnt."""
 
-from .weights import load, read_metadata, save
+from .files import load, read_metadata, save
 
 __all__ = ["load", "read_metadata", "save"]
