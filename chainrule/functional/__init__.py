@@ -12,6 +12,7 @@ from .activation import (
     softplus,
     tanh,
 )
+from .attention import scaled_dot_product_attention
 from .convolution import (
     conv1d,
     conv2d,
@@ -22,8 +23,6 @@ from .convolution import (
     fold,
     unfold,
 )
-from .attention import scaled_dot_product_attention
-from .convolution import conv2d
 from .dropout import dropout
 from .embedding import embedding, one_hot
 from .linear import linear

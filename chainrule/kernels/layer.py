@@ -155,11 +155,11 @@ def exact(function: Callable[..., Any]) -> Compiled:
     return Compiled(function, IN_ORDER)
 
 
-class _Native:
-    """A function of native.py within compiled functions, named here so that Numba is not imported before one is compiled."""
+class Native:
+    """A function for use within compiled ones, of a module that imports Numba: that is imported when one is compiled."""
 
-    def __init__(self, name: str):
-        self._name = name
+    def __init__(self, name: str, load: Callable[[], Any]):
+        self._name, self._load = name, load
 
     def __call__(self, *args: Any) -> Any:
         raise TypeError(f"{self._name} can only be called within a compiled function")
@@ -167,13 +167,9 @@ class _Native:
     @property
     def _numba_type_(self) -> Any:
         context = import_module("numba.core.registry").cpu_target.typing_context
-        return context.resolve_value_type(getattr(_native(), self._name))
-
-
-parallel_for = _Native("parallel_for")
-gemm = _Native("gemm")
-float32_from_bits, bits_of_float32 = _Native("float32_from_bits"), _Native("bits_of_float32")
-float64_from_bits, bits_of_float64 = _Native("float64_from_bits"), _Native("bits_of_float64")
+        function = getattr(self._load(), self._name)
+        context.refresh()  # its overloads may be new
+        return context.resolve_value_type(function)
 
 
 @cache
@@ -184,6 +180,11 @@ def _native() -> Any:
     threads.listener = native.set_threads
     os.register_at_fork(after_in_child=lambda: native.start(threads.get_num_threads()))
     return native
+
+
+parallel_for, gemm = Native("parallel_for", _native), Native("gemm", _native)
+float32_from_bits, bits_of_float32 = Native("float32_from_bits", _native), Native("bits_of_float32", _native)
+float64_from_bits, bits_of_float64 = Native("float64_from_bits", _native), Native("bits_of_float64", _native)
 
 
 @cache
