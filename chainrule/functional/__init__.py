@@ -24,8 +24,8 @@ from .convolution import (
     unfold,
 )
 from .dropout import dropout
-from .embedding import embedding, one_hot
-from .linear import linear
+from .embedding import embedding, embedding_bag, one_hot
+from .linear import bilinear, linear
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -57,6 +57,7 @@ __all__ = [
     "alibi_slopes",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
@@ -69,6 +70,7 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "embedding",
+    "embedding_bag",
     "fold",
     "gelu",
     "group_norm",

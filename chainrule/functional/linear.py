@@ -49,3 +49,28 @@ define_rule(
     weight=_weight_gradient,
     bias=lambda g: g,
 )
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """Bilinear map: y[..., o] = sum over i, j of x1[..., i] W[o, i, j] x2[..., j], + b[o].
+
+    Args:
+        input1: (..., in1_features).
+        input2: (..., in2_features), the other axes as of input1.
+        weight: (out_features, in1_features, in2_features).
+        bias: (out_features,).
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.bilinear(np.array([1.0, 2.0]), np.array([3.0]), np.array([[[1.0], [10.0]]]))
+    array([63.])
+    """
+    out_features, in1, in2 = weight.shape
+    if input1.shape[:-1] != input2.shape[:-1] or (input1.shape[-1], input2.shape[-1]) != (in1, in2):
+        raise ValueError(f"expected (..., {in1}) and (..., {in2}), got {input1.shape} and {input2.shape}")
+    rows = np.reshape(input1, (-1, in1)) @ np.reshape(np.swapaxes(weight, 0, 1), (in1, -1))
+    y = np.reshape(rows, (-1, out_features, in2)) @ np.reshape(input2, (-1, in2, 1))
+    y = np.reshape(y, (*input1.shape[:-1], out_features))
+    return y if bias is None else y + bias

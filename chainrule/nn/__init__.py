@@ -17,8 +17,8 @@ from .convolution import (
     Unfold,
 )
 from .dropout import Dropout
-from .embedding import Embedding
-from .linear import Identity, Linear
+from .embedding import Embedding, EmbeddingBag
+from .linear import Bilinear, Identity, Linear
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -78,6 +78,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -94,6 +95,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "Fold",
     "GRUCell",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,43 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Bilinear(Module):
+    """Bilinear map: y = x1^T W x2 + b; see ``functional.bilinear``.
+
+    Args:
+        in1_features: the length of the first input's last axis.
+        in2_features: of the second's.
+        out_features: of the output's.
+        bias: whether there is a b.
+
+    Shapes: (..., in1_features) and (..., in2_features) to (..., out_features).
+
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> nn.Bilinear(3, 4, 2)(np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32)).shape
+    (5, 2)
+    """
+
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True):
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = Parameter(np.empty((out_features, in1_features, in2_features), np.float32))
+        self.bias = Parameter(np.empty(out_features, np.float32)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values again: uniform within 1 / sqrt(in1_features)."""
+        bound = 1 / math.sqrt(max(self.in1_features, 1))
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        sizes = ((name, getattr(self, name)) for name in ("in1_features", "in2_features", "out_features"))
+        return ", ".join([f"{name}={size}" for name, size in sizes] + [f"bias={self.bias is not None}"])
 
 
 class Identity(Module):
