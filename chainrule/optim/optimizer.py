@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, is_array
 from ..core.config import enable_grad
 from ..core.variable import Variable
 from ..dispatch import unwrap
 
 Params = Iterable[Any]  # of Variables, of (name, Variable) pairs, or of dicts that describe groups
 State = dict[str, Any]
+Group = dict[str, Any]
 
 
 class Optimizer:
-    """Base of the optimizers. A subclass defines ``update``, for one parameter.
+    """Base of the optimizers. A subclass defines ``update``, for one parameter; or see ``ElementwiseOptimizer``.
 
     Args:
         params: Variables; or (name, Variable) pairs; or dicts, each a group with ``"params"`` and options of its own.
@@ -28,8 +29,8 @@ class Optimizer:
         TypeError: a parameter is not a Variable.
     """
 
-    #: Options that are negative only by mistake.
-    _not_negative: ClassVar[tuple[str, ...]] = ("lr", "weight_decay", "momentum", "eps", "alpha", "lr_decay")
+    #: What a parameter's state holds that is a number; all else in it are arrays, or lists of them.
+    scalars: ClassVar[tuple[str, ...]] = ("step",)
 
     def __init__(self, params: Params, defaults: dict[str, Any]):
         name = type(self).__name__
@@ -37,14 +38,14 @@ class Optimizer:
             raise TypeError(f"{name} takes an iterable of Variables, such as model.parameters(), not a {type(params).__name__}")
         self.defaults = defaults
         self.state: dict[Variable, State] = {}
-        self.param_groups: list[dict[str, Any]] = []
+        self.param_groups: list[Group] = []
         groups = list(params)
         if not groups:
             raise ValueError(f"{name} got no parameters; was the iterator used up, or has the model none?")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: Group) -> None:
         """Add a dict of ``"params"`` and options; options that it lacks are the defaults."""
         params = param_group["params"]
         params = [params] if isinstance(params, Variable) else list(params)
@@ -59,13 +60,18 @@ class Optimizer:
                 raise ValueError(f"parameter {name}, of shape {p.shape}, is given twice")
             known.add(id(p))
         group = {**self.defaults, **param_group, "params": [p for _, p in named]}
-        self._check(group)
+        self.check(group)
         self.param_groups.append(group)
 
-    def _check(self, group: dict[str, Any]) -> None:
+    #: Options that are negative only by mistake.
+    _not_negative: ClassVar[tuple[str, ...]] = ("lr", "weight_decay", "momentum", "eps", "alpha", "lr_decay", "momentum_decay")
+
+    def check(self, group: Group) -> None:
+        """Raise a ValueError if an option of a new group is out of range."""
         for option in self._not_negative:
-            if group.get(option, 0) < 0:
-                raise ValueError(f"{option} is not negative, but was {group[option]}")
+            value = group.get(option, 0)
+            if isinstance(value, (int, float)) and value < 0:
+                raise ValueError(f"{option} is not negative, but was {value}")
         for beta in group.get("betas", ()):
             if not 0 <= beta < 1:
                 raise ValueError(f"betas are from 0 to below 1, not {group['betas']}")
@@ -84,22 +90,19 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                # a view of one axis for 0-d data, on which NumPy's operators would return scalars
-                data, g = np.atleast_1d(p.data), np.atleast_1d(unwrap(p.grad))
-                if group["maximize"]:
-                    g = -g
-                self.update(data, self._decayed(data, g, group), self.state.setdefault(p, {}), group)
+            params = [p for p in group["params"] if p.grad is not None]
+            self.update_group(params, group)
+            for p in params:
                 p.data = p.data  # tells the tape
         return loss
 
-    def _decayed(self, data: Array, g: Array, group: dict[str, Any]) -> Array:
-        """The gradient of the loss plus weight_decay / 2 times the parameters' square."""
-        return g + group["weight_decay"] * data if group["weight_decay"] else g
+    def update_group(self, params: list[Variable], group: Group) -> None:
+        """Change the data of the parameters of a group that have a gradient, in place."""
+        for p in params:
+            g = ascent(p)
+            self.update(p.data, -g if group.get("maximize") else g, self.state.setdefault(p, {}), group)
 
-    def update(self, data: Array, g: Array, state: State, group: dict[str, Any]) -> None:
+    def update(self, data: Array, g: Array, state: State, group: Group) -> None:
         """Change ``data`` in place, given its gradient ``g`` (not to be changed), its state and its group's options."""
         raise NotImplementedError(f"{type(self).__name__} does not define update")
 
@@ -119,16 +122,12 @@ class Optimizer:
         """
         position = {id(p): i for i, p in enumerate(self._parameters())}
         return {
-            "state": {
-                position[id(p)]: {n: v if n == "step" else np.reshape(v, p.shape) for n, v in state.items()}
-                for p, state in self.state.items()
-                if state
-            },
+            "state": {position[id(p)]: dict(state) for p, state in self.state.items() if state},
             "param_groups": [{**group, "params": [position[id(p)] for p in group["params"]]} for group in self.param_groups],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a copy of what ``state_dict`` has returned, for parameters in the same order.
+        """Take over a copy of what ``state_dict`` has returned, PyTorch's also, for parameters in the same order.
 
         Raises:
             ValueError: its groups are not as many, or as large, as this optimizer's.
@@ -140,7 +139,7 @@ class Optimizer:
         parameters = dict(zip((i for g in groups for i in g["params"]), self._parameters(), strict=True))
         self.state = {
             parameters[i]: {
-                name: int(value) if name == "step" else np.atleast_1d(np.asarray(value).astype(parameters[i].dtype))
+                name: _number(name, value) if name in self.scalars else _copy(value, parameters[i].dtype)
                 for name, value in state.items()
                 if value is not None
             }
@@ -157,3 +156,19 @@ class Optimizer:
             ", ".join(f"{name}={value}" for name, value in group.items() if name != "params") for group in self.param_groups
         ]
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
+
+
+def ascent(p: Variable) -> Array:
+    """The direction in which the loss rises most: the gradient, and the conjugate of a complex one (du/dx - i du/dy)."""
+    g = unwrap(p.grad)
+    return g.conj() if g.dtype.kind == "c" else g
+
+
+def _number(name: str, value: Any) -> float:
+    return int(value) if name == "step" else float(value)
+
+
+def _copy(value: Any, dtype: Any) -> Any:
+    if isinstance(value, list):
+        return [_copy(v, dtype) for v in value]
+    return np.asarray(value).astype(dtype) if is_array(value) or hasattr(value, "__array__") else value

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
-from .optimizer import Optimizer, Params, State
+from .elementwise import ElementwiseOptimizer
+from .optimizer import Group, Params, State
 
 
-class RMSprop(Optimizer):
+class RMSprop(ElementwiseOptimizer):
     """Divide the gradient by the root of the mean of its square: v = alpha v + (1 - alpha) g^2; p = p - lr g / (sqrt(v) + eps).
 
     Args:
@@ -38,45 +38,24 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ):
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "alpha": alpha,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum": momentum,
-                "centered": centered,
-                "maximize": maximize,
-            },
-        )
+        options = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum, "centered": centered}
+        super().__init__(params, {"lr": lr, **options, "maximize": maximize})
 
-    def update(self, data: Array, g: Array, state: State, group: dict[str, Any]) -> None:
-        if not state:
-            state.update(step=0, square_avg=np.zeros_like(data))
-            if group["momentum"]:
-                state["momentum_buffer"] = np.zeros_like(data)
-            if group["centered"]:
-                state["grad_avg"] = np.zeros_like(data)
-        state["step"] += 1
-        alpha, v = group["alpha"], state["square_avg"]
-        work = g * g
-        work *= 1 - alpha
-        v *= alpha
-        v += work
-        if group["centered"]:
-            mean = state["grad_avg"]
-            mean *= alpha
-            mean += (1 - alpha) * g
-            np.multiply(mean, mean, out=work)
-            v = np.subtract(v, work, out=work)
-        np.sqrt(v, out=work)
-        work += group["eps"]
-        np.divide(g, work, out=work)
-        if group["momentum"]:
-            buffer = state["momentum_buffer"]
-            buffer *= group["momentum"]
-            buffer += work
-            np.copyto(work, buffer)
-        work *= group["lr"]
-        data -= work
+    def arrays(self, group: Group) -> dict[str, float | None]:
+        return {
+            "square_avg": 0.0,
+            "grad_avg": 0.0 if group["centered"] else None,
+            "momentum_buffer": 0.0 if group["momentum"] else None,
+        }
+
+    def constants(self, group: Group, state: State) -> tuple[float, ...]:
+        alpha = group["alpha"]
+        return alpha, 1 - alpha, 1 - alpha if group["centered"] else 0.0, group["eps"], group["momentum"], group["lr"]
+
+    @staticmethod
+    def rule(p: Any, g: Any, state: Any, constants: Any) -> Any:
+        (v, mean, sum), (keep, take, take_mean, eps, momentum, lr) = state, constants
+        v = keep * v + take * (g * g)
+        mean = mean + take_mean * (g - mean)
+        sum = momentum * sum + g / (np.sqrt(v - mean * mean) + eps)
+        return p - lr * sum, (v, mean, sum)

@@ -1,16 +1,14 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, and its average."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..core.arrays import Array
-from .optimizer import Optimizer, Params, State
+from .elementwise import ElementwiseOptimizer
+from .optimizer import Group, Params, State
 
 
-class SGD(Optimizer):
+class SGD(ElementwiseOptimizer):
     """Gradient descent, with momentum: v = momentum v + (1 - dampening) g; p = p - lr v.
 
     Args:
@@ -36,6 +34,8 @@ class SGD(Optimizer):
     array([0.8])
     """
 
+    scalars = ()
+
     def __init__(
         self,
         params: Params,
@@ -47,31 +47,77 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ):
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        options = {"momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
+        super().__init__(params, {"lr": lr, **options, "maximize": maximize})
 
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
+    def check(self, group: Group) -> None:
+        super().check(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"]):
             raise ValueError("nesterov needs momentum, and no dampening")
 
-    def update(self, data: Array, g: Array, state: State, group: dict[str, Any]) -> None:
-        momentum = group["momentum"]
-        if momentum:
-            v = state.get("momentum_buffer")
-            if v is None:
-                v = state["momentum_buffer"] = np.copy(g)
-            else:
-                v *= momentum
-                v += (1 - group["dampening"]) * g if group["dampening"] else g
-            g = g + momentum * v if group["nesterov"] else v
-        data -= group["lr"] * g
+    def arrays(self, group: Group) -> dict[str, float | None]:
+        return {"momentum_buffer": 0.0 if group["momentum"] else None}
+
+    def constants(self, group: Group, state: State) -> tuple[float, ...]:
+        momentum, lr = group["momentum"], group["lr"]
+        take = 1 if state["step"] == 1 else 1 - group["dampening"]
+        return (momentum, take, lr, lr * momentum) if group["nesterov"] else (momentum, take, 0.0, lr)
+
+    @staticmethod
+    def rule(p: Any, g: Any, state: Any, constants: Any) -> Any:
+        (v,), (momentum, take, lr_g, lr_v) = state, constants
+        v = momentum * v + take * g
+        return p - (lr_g * g + lr_v * v), (v,)
+
+
+class ASGD(ElementwiseOptimizer):
+    """Gradient descent that keeps the average of its parameters, as ``state[p]["ax"]``, from step ``t0`` on.
+
+    p = (1 - lambd eta) p - eta g, where eta = lr / (1 + lambd lr t)^alpha.
+
+    Args:
+        params: Variables, or groups of them.
+        lr: the learning rate.
+        lambd: the decay.
+        alpha: the power by which eta shrinks.
+        t0: the step from which on p is averaged; up to then the average is p.
+        weight_decay: adds weight_decay p to g.
+        maximize: go up.
+
+    Source: B. Polyak, A. Juditsky, Acceleration of stochastic approximation by averaging (1992).
+    """
+
+    scalars = ("step", "eta", "mu")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        *,
+        maximize: bool = False,
+    ):
+        options = {"lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay}
+        super().__init__(params, {"lr": lr, **options, "maximize": maximize})
+
+    def arrays(self, group: Group) -> dict[str, float | None]:
+        return {"ax": 0.0}
+
+    def first_scalar(self, name: str, group: Group) -> float:
+        return {"step": 0, "eta": group["lr"], "mu": 1.0}[name]  # type: ignore[no-any-return]
+
+    def constants(self, group: Group, state: State) -> tuple[float, ...]:
+        eta, mu, t = state["eta"], state["mu"], state["step"]
+        lr, lambd = group["lr"], group["lambd"]
+        state["eta"] = lr / (1 + lambd * lr * t) ** group["alpha"]
+        state["mu"] = 1 / max(1, t - group["t0"])
+        return 1 - lambd * eta, eta, mu
+
+    @staticmethod
+    def rule(p: Any, g: Any, state: Any, constants: Any) -> Any:
+        (average,), (keep, eta, mu) = state, constants
+        p = keep * p - eta * g
+        return p, (average + mu * (p - average),)
