@@ -68,8 +68,9 @@ def _functions(
     width, one_bits = int_(bits), one_.view(int_)
     bias = int_(np.finfo(float_).maxexp - 1)
     # Adding it rounds to an integer, which then stands in the last bits.
-    rounder = float_(1.5 * 2**bits)
+    rounder = float_(1.5 * 2**bits + 2 * bias)
     rounder_bits = rounder.view(int_)
+    scale_offset = int_(bias + 1)
     exp_lowest = float_(math.log(np.finfo(float_).smallest_subnormal) - 1)
     exp_highest = float_(math.log(np.finfo(float_).max) + 0.1)
     expm1_lowest = float_(-(bits + 3) * math.log(2))  # there it is -1
@@ -78,38 +79,29 @@ def _functions(
     upscale, upscale_exponent = float_(2**bits), int_(bits)
 
     @_inlined
-    def power_of_two(k: Any) -> Any:
-        """2^k for an exponent of a normal number."""
-        return int_((k + bias) << width).view(number)
-
-    @_inlined
     def reduced(x: Any) -> Any:
-        """K, r and exp(r) - 1 - r for x = k log(2) + r; the last with what rounding r has lost."""
+        """K + 2 bias, and exp(r) - 1, for x = k log(2) + r. K has only its last bits right."""
         shifted = x * log2_e + rounder
         n = shifted - rounder
-        high = x - n * ln2_high
-        r = high - n * ln2_low
-        lost = (high - r) - n * ln2_low
-        return int_(number(shifted).view(int_) - rounder_bits), r, r * r * exp_p(r) + lost
+        r = x - n * ln2_high
+        r = r - n * ln2_low
+        return number(shifted).view(int_), r * r * exp_p(r) + r
 
     @_inlined
     def exp_(x: Any) -> Any:
         x = exp_lowest if x < exp_lowest else x
         x = exp_highest if x > exp_highest else x
-        k, r, rest = reduced(x)
-        y = one_ + r
-        y = y + ((r - (y - one_)) + rest)
-        first = int_(k >> int_(1))  # in two steps, as 2^k may be no normal number
-        return y * power_of_two(first) * power_of_two(int_(k - first))
+        k, y = reduced(x)
+        half_k = int_(k >> int_(1))  # in two steps, as 2^k may be no normal number
+        return (one_ + y) * int_(half_k << width).view(number) * int_(int_(k - half_k) << width).view(number)
 
     @_inlined
     def expm1(x: Any) -> Any:
         highest = exp_highest if x > exp_highest else x
-        k, r, rest = reduced(expm1_lowest if x < expm1_lowest else highest)
-        y = r + rest
-        scale = power_of_two(int_(k - int_(1)))
+        k, y = reduced(expm1_lowest if x < expm1_lowest else highest)
+        scale = int_((k - scale_offset) << width).view(number)
         made = (scale * y + (scale - half)) * two
-        return x if x == 0 else (y if k == 0 else made)
+        return x if x == 0 else (y if k == rounder_bits else made)
 
     @_inlined
     def parts(x: Any) -> Any:
