@@ -11,7 +11,7 @@ import numpy as np
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive
 from ..kernels.resampling import Taps
-from .resampling import along_axis
+from .resampling import along_axes
 
 #: What NumPy calls the modes that continue the array.
 _CONTINUED: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -53,10 +53,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         longest = {"reflect": n - 1, "circular": n, "replicate": np.inf if n else 0}[mode]
         if max(pair) > longest:
             raise ValueError(f"pad: mode {mode!r} continues axis {axis} of {input.shape} by at most {longest}, not {pair}")
-    for axis, pair in enumerate(pairs):
-        if any(pair):
-            input = along_axis(input, _continued(input.shape[axis], pair, mode), axis)
-    return input
+    taps = tuple(_continued(n, pair, mode) if any(pair) else None for n, pair in zip(input.shape, pairs, strict=True))
+    return along_axes(input, taps) if any(taps) else input
 
 
 @lru_cache(maxsize=256)

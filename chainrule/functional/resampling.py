@@ -12,16 +12,17 @@ import numpy as np
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive
 from ..kernels import resampling as kernel
+from ..kernels.pooling import adaptive_means
 from ..kernels.resampling import Taps
 
 
 @primitive
-def along_axis(x: Array, taps: Taps, axis: int) -> Array:
-    """A linear map of one axis, given by its taps."""
-    return kernel.apply(x, taps, axis)
+def along_axes(x: Array, taps: tuple[Taps | None, ...]) -> Array:
+    """Linear maps of the last axes, each given by its taps, or None for the identity."""
+    return kernel.apply(x, taps)
 
 
-define_rule(along_axis, linear="jointly", x=lambda g, taps, axis: along_axis(g, taps.transposed, axis))
+define_rule(along_axes, linear="jointly", x=lambda g, taps: along_axes(g, tuple(t and t.transposed for t in taps)))
 
 
 # ---- interpolation --------------------------------------------------------------------------------------
@@ -87,11 +88,11 @@ def interpolate(
     if min(*old, *new) < 1:
         raise ValueError(f"interpolate: expected axes of at least 1 element, got {old} to be {tuple(new)}")
     kind = mode.removeprefix("bi").removeprefix("tri")
-    y = input
-    for axis, (n, m, scale) in enumerate(zip(old, new, scales, strict=True), start=2):
-        if n != m or scale not in (None, 1.0):
-            y = along_axis(y, _taps(kind, n, m, scale, bool(align_corners), antialias), axis)
-    return y
+    taps = tuple(
+        None if n == m and scale in (None, 1.0) else _taps(kind, n, m, scale, bool(align_corners), antialias)
+        for n, m, scale in zip(old, new, scales, strict=True)
+    )
+    return along_axes(input, taps) if any(taps) else input
 
 
 def _check_mode(x: Any, mode: str, align_corners: bool | None, antialias: bool) -> None:
@@ -119,7 +120,7 @@ def _for_each(value: Any, axes: Sequence[int], name: str) -> list[Any]:
 def _taps(kind: str, n: int, m: int, scale: float | None, align_corners: bool, antialias: bool) -> Taps:
     """What makes ``m`` elements of ``n``; ``scale`` is outputs to an input, if not m / n."""
     if kind == "area":
-        return mean_taps(n, m)
+        return adaptive_means(n, m)
     step = 1 / scale if scale else n / m
     if kind.startswith("nearest"):  # in single precision, rounded where PyTorch rounds: ties fall the same way
         half = np.float32(0.5 * (kind == "nearest-exact"))
@@ -160,13 +161,6 @@ def _kernel(kind: str, distance: Array, a: float) -> Array:
     inner = ((a + 2) * d - (a + 3)) * d * d + 1
     outer = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
     return np.where(d <= 1, inner, np.where(d < 2, outer, 0.0))
-
-
-@lru_cache(maxsize=256)
-def mean_taps(n: int, m: int) -> Taps:
-    """Means over ``m`` windows that cover ``n`` elements as evenly as whole elements allow."""
-    windows = [np.arange(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-    return Taps.of_rows(n, windows, [np.full(len(w), 1 / len(w)) for w in windows])
 
 
 # ---- channels traded for pixels, or for each other ------------------------------------------------------

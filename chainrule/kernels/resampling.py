@@ -20,7 +20,7 @@ class Taps:
         weight: for each tap.
 
     >>> taps = Taps.of_rows(3, [[0], [0, 1], [1, 2]], [[1.0], [0.5, 0.5], [0.5, 0.5]])
-    >>> apply(np.array([[1.0, 3.0, 5.0]]), taps, axis=1)
+    >>> apply(np.array([[1.0, 3.0, 5.0]]), (taps,))
     array([[1., 2., 4.]])
     """
 
@@ -45,22 +45,25 @@ class Taps:
         return Taps(len(self.start) - 1, start, rows[order], self.weight[order])
 
 
-def apply(x: Array, taps: Taps, axis: int) -> Array:
-    """Map one axis of ``x``, in the order of memory that ``x`` has."""
-    order = sorted(range(x.ndim), key=lambda a: -abs(x.strides[a]))
-    at = order.index(axis % x.ndim)
-    y = _apply(np.ascontiguousarray(x.transpose(order)), taps, at)
+def apply(x: Array, taps: tuple[Taps | None, ...]) -> Array:
+    """Map the last axes of ``x``, one after the other, in the order of memory that ``x`` has; None leaves an axis as it is."""
+    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    y = np.ascontiguousarray(x.transpose(order))
+    for axis, along in enumerate(taps, start=x.ndim - len(taps)):
+        if along is not None:
+            y = _along(y, along, order.index(axis))
     return y.transpose(np.argsort(order))
 
 
-def _apply(x: Array, taps: Taps, axis: int) -> Array:
+def _along(x: Array, taps: Taps, axis: int) -> Array:
     shape = [1] * x.ndim
     shape[axis] = -1
     taken = np.take(x, taps.index, axis) * taps.weight.astype(x.dtype).reshape(shape)
-    if len(taps.index) == len(taps.start) - 1 and np.all(np.diff(taps.start) == 1):
+    counts = np.diff(taps.start)
+    if np.all(counts == 1):
         return taken
-    y = np.zeros((*x.shape[:axis], len(taps.start) - 1, *x.shape[axis + 1 :]), x.dtype)
-    filled = np.flatnonzero(np.diff(taps.start))  # reduceat takes a row without taps for one with the next tap
+    y = np.zeros((*x.shape[:axis], len(counts), *x.shape[axis + 1 :]), x.dtype)
+    filled = np.flatnonzero(counts)  # reduceat takes a row without taps for one with the next tap
     if len(filled):
         y[(slice(None),) * axis + (filled,)] = np.add.reduceat(taken, taps.start[filled], axis)
     return y
