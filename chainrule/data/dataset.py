@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import floor, isclose
+from math import floor, isclose, prod
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,21 @@ class TensorDataset(Dataset):
         # take copies whole rows, faster than x[indices] does; for rows of one element it is the other way round
         return tuple(x[indices] if x.ndim == 1 else np.take(x, indices, axis=0) for x in self.arrays)
 
+    def batches(self, starts: range, order: Array | None = None) -> Iterator[tuple[Any, ...]]:
+        """The batches of ``starts.step`` rows from each of ``starts`` on, of the rows as they are or in another order."""
+        size = starts.step
+        if order is None:
+            for i in starts:
+                yield tuple([x[i : i + size] for x in self.arrays])
+            return
+        # small batches are views of a larger one, for NumPy takes long to begin
+        row = max(1, sum(x.itemsize * prod(x.shape[1:]) for x in self.arrays))
+        block = size * max(1, _BLOCK // (size * row))
+        for first in range(starts.start, starts.stop, block):
+            arrays = self.batch(order[first : first + block])
+            for i in range(0, min(block, starts.stop - first), size):
+                yield tuple([x[i : i + size] for x in arrays])
+
 
 class Subset(Dataset):
     """The examples of another dataset at given indices.
@@ -189,6 +204,10 @@ class ConcatDataset(Dataset):
         starts = [int(self.ends[k]) - len(self.datasets[k]) for k in used]
         parts = [batch(self.datasets[k], chosen[which == k] - start) for k, start in zip(used, starts, strict=True)]
         return parts[0] if len(used) == 1 else merge(parts, np.argsort(np.argsort(which, kind="stable"), kind="stable"))
+
+
+#: So many bytes of shuffled rows are copied at once.
+_BLOCK = 2**16
 
 
 def batch(dataset: Any, indices: Array | slice) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.arrays import Array
 from ..random import using
 from .collate import collate
-from .dataset import IterableDataset, RandomSource, batch, random_generator
+from .dataset import IterableDataset, RandomSource, TensorDataset, batch, random_generator
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 Indices = Array | slice
@@ -162,6 +162,10 @@ class DataLoader:
             with _threads(1) as pool:
                 yield from _in_order(pool, repeat((next, stream, _END)), self.prefetch_factor)
             return
+        if not self.num_workers and type(self.dataset) is TensorDataset and self._load.is_plain and self._order_is_known:
+            starts = range(start * self.batch_size, len(self) * self.batch_size, self.batch_size)
+            yield from self.dataset.batches(starts, self._order(seed))
+            return
         jobs = ((seed, number, part) for number, part in islice(enumerate(self._parts(seed)), start, None))
         if not self.num_workers:
             for job in jobs:
@@ -178,18 +182,26 @@ class DataLoader:
 
     def _parts(self, seed: int) -> Iterator[Indices]:
         """The indices of each batch of an epoch."""
-        size, sampler = self.batch_size, self.sampler
-        if self.batch_sampler is None and isinstance(sampler, Sampler):
-            # an order that is known at once: slices of it, or of the dataset itself
-            count = len(self) * size
-            if type(sampler) is SequentialSampler:
-                return (slice(i, i + size) for i in range(0, count, size))
-            with using(seed):
-                order = sampler.indices()
-            return (order[i : i + size] for i in range(0, count, size))
-        assert sampler is not None
-        batches = BatchSampler(sampler, size, self.drop_last) if self.batch_sampler is None else self.batch_sampler
+        size = self.batch_size
+        if self._order_is_known:
+            order = self._order(seed)
+            parts = (slice(i, i + size) for i in range(0, len(self) * size, size))
+            return parts if order is None else (order[part] for part in parts)
+        assert self.sampler is not None
+        batches = BatchSampler(self.sampler, size, self.drop_last) if self.batch_sampler is None else self.batch_sampler
         return (np.asarray(part, np.intp) for part in _drawing_from(seed, batches))
+
+    @property
+    def _order_is_known(self) -> bool:
+        return self.batch_sampler is None and isinstance(self.sampler, Sampler)
+
+    def _order(self, seed: int) -> Array | None:
+        """The order of an epoch; None where it is the dataset's own."""
+        if type(self.sampler) is SequentialSampler:
+            return None
+        assert isinstance(self.sampler, Sampler)
+        with using(seed):
+            return self.sampler.indices()
 
     def _streamed(self, seed: int) -> Iterator[Any]:
         """The batches of an IterableDataset."""
@@ -238,6 +250,11 @@ class _Load:
                 which = f"{indices.start} to {indices.stop - 1}" if isinstance(indices, slice) else str(indices.tolist())
                 error.add_note(f"DataLoader: in batch {number}, of the examples {which}")
                 raise
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a batch is what the dataset makes it."""
+        return self.collate_fn is None and self.transform is None
 
     def finish(self, items: list[Any]) -> Any:
         """The batch of a stream's items."""
