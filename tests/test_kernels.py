@@ -66,12 +66,17 @@ def _nested(x, out):
 
 
 @compiled
+def _product(a, b, out, alpha, beta):
+    gemm(a, b, out, alpha, beta)
+
+
+@compiled
 def _product_block(a, b, out, alpha, beta, start, stop):
     gemm(a[start:stop], b, out[start:stop], alpha, beta)
 
 
 @compiled
-def _product(a, b, out, alpha, beta):
+def _product_within(a, b, out, alpha, beta):
     parallel_for(_product_block, (a, b, out, alpha, beta), len(a), 7)
 
 
@@ -150,18 +155,48 @@ def test_kernels_run_in_the_child_of_a_fork():
     chainrule.set_num_threads(before)
 
 
+_SIZES = [
+    (1, 1, 1),
+    (20, 7, 5),
+    (3, 0, 4),
+    (5, 0, 4),
+    (0, 3, 4),
+    (3, 4, 0),
+    (33, 64, 1),
+    (1, 65, 9),
+    (4, 999, 70),
+    (150, 30, 33),
+]
+
+
 @needs_numba
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("m,k,n", [(1, 1, 1), (20, 7, 5), (3, 0, 4), (0, 3, 4), (3, 4, 0), (33, 64, 1), (1, 65, 9)])
+@pytest.mark.parametrize("m,k,n", [*_SIZES, (97, 800, 300), (700, 1500, 20), (13, 900, 1200)])
 def test_gemm(m, k, n, dtype, number_of_threads):
     rng = np.random.default_rng(0)
     a, b, c = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
-    for left in (a, np.asfortranarray(a), rng.standard_normal((m, 2 * k)).astype(dtype)[:, :k]):
-        for right in (b, np.asfortranarray(b)):
-            for alpha, beta in ((1.0, 0.0), (0.5, 2.0)):
+    for left in (a, np.asfortranarray(a), rng.standard_normal((m, 2 * k)).astype(dtype)[:, ::2]):
+        for right in (b, np.asfortranarray(b), b[:, ::-1]):
+            for alpha, beta, product in ((1.0, 0.0, _product), (0.5, 2.0, _product), (1.0, 1.0, _product_within)):
                 out = np.full((m, n), np.nan, dtype) if beta == 0 else c.copy()
-                _product(left, right, out, alpha, beta)
-                np.testing.assert_allclose(out, alpha * (left @ right) + beta * c, rtol=1e-4, atol=1e-4)
+                product(left, right, out, alpha, beta)
+                np.testing.assert_allclose(out, alpha * (left @ right) + beta * c, rtol=1e-4, atol=1e-3)
+
+
+@needs_numba
+def test_gemm_does_not_depend_on_the_number_of_threads_nor_hide_nan():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((200, 900)).astype("f4"), rng.standard_normal((900, 500)).astype("f4")
+    a[3, 5], b[7, 11] = np.inf, np.nan
+    before, results = chainrule.get_num_threads(), []
+    for threads_ in (1, 2, 4):
+        chainrule.set_num_threads(threads_)
+        out = np.empty((200, 500), "f4")
+        _product(a, b, out, 1.0, 0.0)
+        results.append(out)
+    chainrule.set_num_threads(before)
+    assert all(np.array_equal(results[0], r, equal_nan=True) for r in results)
+    np.testing.assert_array_equal(np.isfinite(results[0]), np.isfinite(a @ b))
 
 
 def test_number_of_threads():

@@ -39,7 +39,6 @@ from collections.abc import Callable
 from functools import cache, update_wrapper
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,7 +128,7 @@ class Compiled:
         """Numba's own object for it."""
         if self._dispatcher is None:
             options = {"nogil": True, "error_model": "numpy", "fastmath": set(self._fastmath)}
-            self._dispatcher = _native().keep_on_disk(import_module("numba").njit(**options)(self._function), _stamp())
+            self._dispatcher = _native().jit(self._function, options)
         return self._dispatcher
 
     @property
@@ -182,13 +181,11 @@ def _native() -> Any:
     return native
 
 
-parallel_for, gemm = Native("parallel_for", _native), Native("gemm", _native)
+parallel_for = Native("parallel_for", _native)
+tile, narrow_tile = Native("tile", _native), Native("narrow_tile", _native)
+tile_rows, tile_columns = Native("tile_rows", _native), Native("tile_columns", _native)
+vector_length = Native("vector_length", _native)
+carray = Native("carray", _native)
+array_at, gemm = Native("array_at", _native), Native("gemm", _native)
 float32_from_bits, bits_of_float32 = Native("float32_from_bits", _native), Native("bits_of_float32", _native)
 float64_from_bits, bits_of_float64 = Native("float64_from_bits", _native), Native("bits_of_float64", _native)
-
-
-@cache
-def _stamp() -> tuple[int, ...]:
-    """What changes when any kernel's source does: they call each other across files, which Numba's own cache does not see."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return tuple(n for f in files for n in (f.stat().st_mtime_ns, f.stat().st_size))

@@ -1,4 +1,4 @@
-"""What Numba's language lacks for kernels: one pool of threads, BLAS inside compiled code, and the bits of a float.
+"""What Numba's language lacks for kernels: a pool of threads, the tile of a matrix product, and the bits of a float.
 
 This module imports Numba and is imported when the first kernel is compiled or loaded. The pool is written in Numba too: its
 threads sleep in the C library until there is work, take blocks of it in turn, and never need the interpreter's lock. A region
@@ -8,6 +8,8 @@ is over when its blocks are, not when every thread has woken up: a core that ano
 from __future__ import annotations
 
 import ctypes
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -16,73 +18,22 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.ccallback import CFunc
 from numba.extending import intrinsic, overload
 
 _WORD = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 _BODY = ir.FunctionType(ir.VoidType(), [_POINTER, _WORD, _WORD])
 
-_ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # BLAS's numbers
 _state = np.zeros(64, np.int64)  # of the pool
-
-# ---- symbols: compiled code finds them by name, and can be kept on disk -------------------------------------------------
-
-
-@cfunc("int32()", cache=True)
-def _one_thread() -> int:
-    return 1
-
-
-@cfunc("void(int32)", cache=True)
-def _nothing(threads: int) -> None:
-    pass
-
-
-def _plain_gemm(scalar: Any) -> Any:
-    """The matrix product in plain loops, for a NumPy whose BLAS cannot be called by name."""
-
-    def product(layout, how_a, how_b, m, n, k, alpha, a, step_a, b, step_b, beta, out, step):  # type: ignore[no-untyped-def]
-        A, B, C = carray(a, m * k + step_a * m, scalar), carray(b, 1, scalar), carray(out, 1, scalar)
-        for i in range(m):
-            for j in range(n):
-                C[i * step + j] = beta * C[i * step + j] if beta != 0 else 0
-            for p in range(k):
-                left = alpha * (A[i * step_a + p] if how_a == _AS_IT_IS else A[p * step_a + i])
-                for j in range(n):
-                    C[i * step + j] += left * (B[p * step_b + j] if how_b == _AS_IT_IS else B[j * step_b + p])
-
-    matrix = (types.voidptr, types.intp)
-    signature = types.void(*[types.int32] * 3, *[types.intp] * 3, scalar, *matrix, *matrix, scalar, *matrix)
-    return cfunc(signature, cache=True)(product)
-
-
-def _blas_symbol(library: ctypes.CDLL, name: str) -> int | None:
-    for pattern in ("scipy_{}64_", "{}64_", "{}$NEWLAPACK$ILP64", "{}"):
-        symbol = getattr(library, pattern.format(name), None)
-        if symbol is not None:
-            return ctypes.cast(symbol, ctypes.c_void_p).value
-    return None
-
-
-def _add_symbols() -> None:
-    llvm.add_symbol("chainrule_pool_state", _state.ctypes.data)
-    numpy_library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-    for letter, scalar in (("s", types.float32), ("d", types.float64)):
-        found = _blas_symbol(numpy_library, f"cblas_{letter}gemm")
-        llvm.add_symbol(f"chainrule_{letter}gemm", found or _plain_gemm(scalar).address)
-    get, set_ = (_blas_symbol(numpy_library, f"openblas_{verb}_num_threads") for verb in ("get", "set"))
-    llvm.add_symbol("chainrule_blas_get_threads", get if get and set_ else _one_thread.address)
-    llvm.add_symbol("chainrule_blas_set_threads", set_ if get and set_ else _nothing.address)
-
-
-_add_symbols()
+llvm.add_symbol("chainrule_pool_state", _state.ctypes.data)
 
 # ---- the pool -----------------------------------------------------------------------------------------------------------
 
 #: Where the pool's locks and variables lie, as words of 8 bytes. 16 words are room enough for any system's lock.
 _LOCK, _WORK, _FINISHED = 0, 16, 32
 _BODY_AT, _ARGUMENTS, _ITEMS, _BLOCK, _NEXT, _DONE, _BUSY = range(48, 55)
-_THREADS, _STARTED, _REGIONS, _BLAS_THREADS, _THREAD_AT, _HANDLE = range(55, 61)
+_THREADS, _STARTED, _THREAD_AT, _HANDLE, _GEMM_32, _GEMM_64 = range(55, 61)
 
 
 @intrinsic
@@ -117,8 +68,6 @@ _mutex_unlock = _external("pthread_mutex_unlock", types.int32, types.intp)
 _wait = _external("pthread_cond_wait", types.int32, types.intp, types.intp)
 _signal = _external("pthread_cond_signal", types.int32, types.intp)
 _create = _external("pthread_create", types.int32, types.intp, types.intp, types.intp, types.intp)
-_blas_get_threads = _external("chainrule_blas_get_threads", types.int32)
-_blas_set_threads = _external("chainrule_blas_set_threads", types.void, types.int32)
 
 
 @njit(cache=True)
@@ -156,37 +105,32 @@ def _run_region(body: int, arguments: int, items: int, block: int) -> None:
     state = carray(_state_address(), 64, np.int64)
     at = state.ctypes.data
     lock = at + 8 * _LOCK
-    _mutex_lock(lock)
-    state[_REGIONS] += 1
-    if state[_REGIONS] == 1:  # BLAS works with one thread inside, and with what the user has set outside
-        state[_BLAS_THREADS] = _blas_get_threads()
-        _blas_set_threads(1)
-
-    alone = state[_BUSY] != 0 or state[_THREADS] < 2 or items <= block
-    if alone:  # within a region, or beside one of another thread of the user's
-        _mutex_unlock(lock)
+    if state[_THREADS] > 1 and items > block:
+        _mutex_lock(lock)
+        alone = state[_BUSY] != 0  # within a region, or beside one of another thread of the user's
+        if alone:
+            _mutex_unlock(lock)
+    else:
+        alone = True
+    if alone:
         for start in range(0, items, block):
             _call_body(body, arguments, start, min(start + block, items))
-        _mutex_lock(lock)
-    else:
-        state[_BUSY] = 1
-        state[_BODY_AT], state[_ARGUMENTS] = body, arguments
-        state[_DONE], state[_NEXT], state[_BLOCK], state[_ITEMS] = 0, 0, block, items
-        helpers = min(state[_THREADS], (items + block - 1) // block) - 1
-        for _ in range(state[_STARTED], helpers):
-            if _create(at + 8 * _HANDLE, 0, state[_THREAD_AT], at) != 0:
-                break
-            state[_STARTED] += 1
-        for _ in range(helpers):
-            _signal(at + 8 * _WORK)
-        _take_blocks(state, lock)
-        while state[_DONE] < items:
-            _wait(at + 8 * _FINISHED, lock)
-        state[_BUSY] = state[_ITEMS] = state[_NEXT] = state[_DONE] = 0
+        return
 
-    state[_REGIONS] -= 1
-    if state[_REGIONS] == 0:
-        _blas_set_threads(state[_BLAS_THREADS])
+    state[_BUSY] = 1
+    state[_BODY_AT], state[_ARGUMENTS] = body, arguments
+    state[_DONE], state[_NEXT], state[_BLOCK], state[_ITEMS] = 0, 0, block, items
+    helpers = min(state[_THREADS], (items + block - 1) // block) - 1
+    for _ in range(state[_STARTED], helpers):
+        if _create(at + 8 * _HANDLE, 0, state[_THREAD_AT], at) != 0:
+            break
+        state[_STARTED] += 1
+    for _ in range(helpers):
+        _signal(at + 8 * _WORK)
+    _take_blocks(state, lock)
+    while state[_DONE] < items:
+        _wait(at + 8 * _FINISHED, lock)
+    state[_BUSY] = state[_ITEMS] = state[_NEXT] = state[_DONE] = 0
     _mutex_unlock(lock)
 
 
@@ -250,53 +194,201 @@ def bits_of_float64(typingctx: Any, x: Any) -> Any:
     return types.int64(types.float64), lambda context, builder, signature, args: builder.bitcast(args[0], ir.IntType(64))
 
 
-def _gemm_type(scalar: Any) -> Any:
-    matrix = (types.intp, types.intp)
-    return types.void(*[types.int32] * 3, *[types.intp] * 3, scalar, *matrix, *matrix, scalar, *matrix)
+@intrinsic
+def _pointer(typingctx: Any, address: Any) -> Any:
+    return types.voidptr(types.intp), lambda context, builder, signature, args: builder.inttoptr(args[0], _POINTER)
 
 
-_sgemm = types.ExternalFunction("chainrule_sgemm", _gemm_type(types.float32))
-_dgemm = types.ExternalFunction("chainrule_dgemm", _gemm_type(types.float64))
+@njit(inline="always")
+def array_at(like: Any, address: int, length: int) -> Any:
+    """A contiguous row of ``length`` numbers of an array's dtype, at an address."""
+    return carray(_pointer(address), length, like.dtype)
 
 
-@njit(cache=True, inline="always")
-def _leading(a: Any) -> Any:
-    """Whether BLAS is to read a matrix transposed, and the distance between its rows (or columns)."""
-    item = a.itemsize
-    if a.strides[1] == item or (a.shape[1] == 1 and a.strides[0] != item):
-        return _AS_IT_IS, max(a.strides[0] // item, a.shape[1], 1)
-    return _TRANSPOSED, max(a.strides[1] // item, a.shape[0], 1)
+# ---- a tile of a matrix product -------------------------------------------------------------------------------------------
+
+_FEATURES = llvm.get_host_cpu_features()
+#: Bytes of a vector, and the tile's rows, and its columns in vectors: as many sums as there are registers for.
+VECTOR, TILE_ROWS, TILE_VECTORS = (
+    (64, 12, 2)
+    if _FEATURES.get("avx512f")
+    else (32, 6, 2)
+    if _FEATURES.get("avx2")
+    else (16, 8, 2)
+    if _FEATURES.get("neon")
+    else (16, 4, 2)
+)
+
+
+def _tile(vectors: int) -> Any:
+    @intrinsic
+    def tile(typingctx: Any, like: Any, k: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, out: Any, out_row: Any,
+             alpha: Any, beta: Any) -> Any:  # fmt: skip
+        """Compute out = alpha a b + beta out for a tile: all its sums stay in registers over the whole of ``k``.
+
+        ``a``, ``b`` and ``out`` are addresses, steps count numbers, and ``like`` is an array of their dtype. The rows of ``b``
+        and ``out`` are contiguous.
+        """
+        scalar = like.dtype
+        word = types.intp
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _, k, a, a_row, a_step, b, b_step, out, out_row, alpha, beta = args
+            number = context.get_data_type(scalar)
+            width = VECTOR // (scalar.bitwidth // 8)
+            vector = ir.VectorType(number, width)
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
+            undefined, zeros = ir.Constant(vector, ir.Undefined), ir.Constant(vector, [0.0] * width)
+            fma = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{width}f{scalar.bitwidth}"
+            )
+
+            def at(pointer: Any, *steps: Any) -> Any:
+                for step in steps:
+                    pointer = builder.gep(pointer, [step])
+                return pointer
+
+            def spread(x: Any) -> Any:
+                return builder.shuffle_vector(builder.insert_element(undefined, x, ir.IntType(32)(0)), undefined, lanes)
+
+            def vector_at(pointer: Any, j: int) -> Any:
+                return builder.bitcast(at(pointer, _WORD(j * width)), vector.as_pointer())
+
+            a, b, out = (builder.inttoptr(x, number.as_pointer()) for x in (a, b, out))
+            before = builder.block
+            loop, after = builder.append_basic_block("tile_step"), builder.append_basic_block("tile_done")
+            builder.cbranch(builder.icmp_signed(">", k, _WORD(0)), loop, after)
+            builder.position_at_end(loop)
+            i = builder.phi(_WORD)
+            i.add_incoming(_WORD(0), before)
+            sums = [builder.phi(vector) for _ in range(TILE_ROWS * vectors)]
+            a_now, b_now = at(a, builder.mul(i, a_step)), at(b, builder.mul(i, b_step))
+            columns = [builder.load(vector_at(b_now, j), align=scalar.bitwidth // 8) for j in range(vectors)]
+            more = []
+            for r in range(TILE_ROWS):
+                left = spread(builder.load(at(a_now, builder.mul(a_row, _WORD(r)))))
+                more += [builder.call(fma, [left, columns[j], sums[r * vectors + j]]) for j in range(vectors)]
+            for total, new in zip(sums, more, strict=True):
+                total.add_incoming(zeros, before)
+                total.add_incoming(new, loop)
+            following = builder.add(i, _WORD(1))
+            i.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
+
+            builder.position_at_end(after)
+            totals = [builder.phi(vector) for _ in more]
+            for total, new in zip(totals, more, strict=True):
+                total.add_incoming(zeros, before)
+                total.add_incoming(new, loop)
+            alpha, factor = spread(alpha), spread(beta)
+            with builder.if_else(builder.fcmp_ordered("==", beta, number(0.0))) as branches:
+                for branch, reads in zip(branches, (False, True), strict=True):
+                    with branch:
+                        for r in range(TILE_ROWS):
+                            row = at(out, builder.mul(out_row, _WORD(r)))
+                            for j in range(vectors):
+                                place, value = vector_at(row, j), builder.fmul(totals[r * vectors + j], alpha)
+                                if reads:
+                                    old = builder.load(place, align=scalar.bitwidth // 8)
+                                    value = builder.call(fma, [factor, old, value])
+                                builder.store(value, place, align=scalar.bitwidth // 8)
+            return context.get_dummy_value()
+
+        return types.void(like, word, word, word, word, word, word, word, word, scalar, scalar), codegen
+
+    return tile
+
+
+tile, narrow_tile = _tile(TILE_VECTORS), _tile(1)
+
+
+@intrinsic
+def tile_rows(typingctx: Any) -> Any:
+    """The number of rows of a tile."""
+    return types.intp(), lambda context, builder, signature, args: _WORD(TILE_ROWS)
+
+
+@intrinsic
+def vector_length(typingctx: Any, like: Any) -> Any:
+    """How many numbers of an array's dtype a vector holds."""
+    return types.intp(like), lambda context, builder, signature, args: _WORD(VECTOR * 8 // like.dtype.bitwidth)
+
+
+@intrinsic
+def tile_columns(typingctx: Any, like: Any) -> Any:
+    """The number of columns of a tile in an array's dtype."""
+    return types.intp(like), lambda context, builder, signature, args: _WORD(TILE_VECTORS * VECTOR * 8 // like.dtype.bitwidth)
+
+
+# ---- matrix products --------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _call_gemm(typingctx: Any, like: Any, address: Any, numbers: Any, alpha: Any, beta: Any) -> Any:
+    """Call the C function at ``address`` with integers and two factors."""
+    scalar = like.dtype
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number = context.get_data_type(scalar)
+        kind = ir.FunctionType(ir.VoidType(), [*[_WORD] * len(numbers), number, number])
+        integers = cgutils.unpack_tuple(builder, args[2])
+        builder.call(builder.inttoptr(args[1], kind.as_pointer()), [*integers, *args[3:]])
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, numbers, scalar, scalar), codegen
 
 
 def gemm(a: Any, b: Any, out: Any, alpha: float = 1.0, beta: float = 0.0) -> None:
-    """Compute out = alpha a b + beta out, by BLAS on the calling thread; to be called within the blocks of ``parallel_for``.
+    """Compute out = alpha a b + beta out: on all threads, or on the calling one where that is within a region already.
 
     Args:
-        a: (m, k), whose rows or whose columns are contiguous.
-        b: (k, n), likewise.
+        a: (m, k), of any strides.
+        b: (k, n), of any strides.
         out: (m, n), with contiguous rows. Where ``beta`` is 0 it is not read.
+        alpha: a factor.
+        beta: a factor.
     """
-    raise NotImplementedError("only within a kernel")
+    raise NotImplementedError("only within a compiled function")
 
 
-@overload(gemm, inline="always")
+@overload(gemm)
 def _gemm(a: Any, b: Any, out: Any, alpha: Any = 1.0, beta: Any = 0.0) -> Any:
-    call, scalar = (_sgemm, np.float32) if out.dtype == types.float32 else (_dgemm, np.float64)
+    where = _GEMM_32 if out.dtype == types.float32 else _GEMM_64
 
     def gemm(a: Any, b: Any, out: Any, alpha: Any = 1.0, beta: Any = 0.0) -> None:
-        m, n = out.shape
-        k = a.shape[1]
-        if m == 0 or n == 0:
-            return
-        how_a, step_a = _leading(a)
-        how_b, step_b = _leading(b)
-        step = max(out.strides[0] // out.itemsize, n)
-        at_a, at_b, at_out = a.ctypes.data, b.ctypes.data, out.ctypes.data
-        layout, how_a, how_b = np.int32(_ROW_MAJOR), np.int32(how_a), np.int32(how_b)
-        call(layout, how_a, how_b, m, n, k, scalar(alpha), at_a, step_a, at_b, step_b, scalar(beta), at_out, step)
+        # through an address: so what calls it is compiled without it
+        address = carray(_state_address(), 64, np.int64)[where]
+        numbers = (
+            a.ctypes.data, a.strides[0], a.strides[1], b.ctypes.data, b.strides[0], b.strides[1],
+            out.ctypes.data, out.strides[0], out.shape[0], out.shape[1], a.shape[1],
+        )  # fmt: skip
+        _call_gemm(out, address, numbers, out.dtype.type(alpha), out.dtype.type(beta))
 
     return gemm
 
+
+def _gemm_to_compile(scalar: Any, word: int) -> Any:
+    """What stands for the product in a dtype until its first call: compiles it, and puts it in its own place."""
+    c_scalar = ctypes.c_float if scalar is types.float32 else ctypes.c_double
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 11, c_scalar, c_scalar)
+
+    def first(*args: Any) -> None:
+        matrix = (
+            types.CPointer(scalar),
+            types.intp,
+            types.intp,
+        )  # where it is, and two strides; of the result, stride and rows
+        function = import_module("chainrule.kernels.gemm").gemm
+        compiled = c_function(function, types.void(*matrix * 3, *[types.intp] * 2, scalar, scalar))
+        _compiled_gemm.append(compiled)  # or its code would be gone
+        _state[word] = compiled.address
+        kind(compiled.address)(*args)
+
+    return kind(first)
+
+
+_compiled_gemm: list[Any] = []
+_first_gemm = {word: _gemm_to_compile(scalar, word) for scalar, word in ((types.float32, _GEMM_32), (types.float64, _GEMM_64))}
 
 # ---- for layer.py ----
 
@@ -309,6 +401,8 @@ def start(threads: int) -> None:
             _state[at:].ctypes.data, None
         )
     _state[_THREADS], _state[_THREAD_AT] = threads, _thread.address
+    for word, first in _first_gemm.items():
+        _state[word] = ctypes.cast(first, ctypes.c_void_p).value or 0
 
 
 def set_threads(threads: int) -> None:
@@ -317,14 +411,25 @@ def set_threads(threads: int) -> None:
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk, for which another stamp than the one source file's own says what is out of date."""
+    """Numba's cache on disk, for which all the kernels' sources together say what is out of date: they call each other."""
 
-    def __init__(self, function: Any, stamp: Any):
+    def __init__(self, function: Any):
         super().__init__(function)
+        files = sorted(Path(__file__).parent.glob("*.py"))
+        stamp = tuple(n for f in files for n in (f.stat().st_mtime_ns, f.stat().st_size))
         self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
 
 
-def keep_on_disk(dispatcher: Any, stamp: Any) -> Any:
-    """Let what a dispatcher compiles be kept on disk, for as long as the stamp is the same."""
-    dispatcher._cache = _Cache(dispatcher.py_func, stamp)
+def jit(function: Any, options: dict[str, Any]) -> Any:
+    """Numba's dispatcher of a function, which keeps on disk what it compiles."""
+    dispatcher = njit(**options)(function)
+    dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+def c_function(function: Any, signature: Any) -> Any:
+    """A C function, kept on disk."""
+    compiled: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+    compiled._cache = _Cache(function)
+    compiled.compile()
+    return compiled
