@@ -105,6 +105,7 @@ def _run_region(body: int, arguments: int, items: int, block: int) -> None:
     state = carray(_state_address(), 64, np.int64)
     at = state.ctypes.data
     lock = at + 8 * _LOCK
+    block = max(block, 1)
     if state[_THREADS] > 1 and items > block:
         _mutex_lock(lock)
         alone = state[_BUSY] != 0  # within a region, or beside one of another thread of the user's
