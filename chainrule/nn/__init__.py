@@ -5,7 +5,7 @@ from ..core.variable import Parameter
 from . import init, utils
 from .activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from .attention import MultiheadAttention
-from .containers import ModuleList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .convolution import (
     Conv1d,
     Conv2d,
@@ -18,6 +18,7 @@ from .convolution import (
 )
 from .dropout import Dropout
 from .embedding import Embedding, EmbeddingBag
+from .functional_call import functional_call
 from .linear import Bilinear, Identity, Linear
 from .loss import (
     BCELoss,
@@ -151,10 +152,13 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
     "RMSNorm",
@@ -189,6 +193,7 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "functional",
+    "functional_call",
     "init",
     "utils",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..core.variable import Parameter
+from .hooks import Hooks, RemovableHandle
 
 # What a forward may raise and still mean the same with the layer's path in front of its message.
 _LOCATED = (ValueError, TypeError, IndexError, RuntimeError, ArithmeticError)
@@ -40,6 +41,8 @@ class Module:
 
     training: bool = True
     _buffers: tuple[str, ...] = ()  # the names of the attributes that are buffers
+    _unsaved: frozenset[str] = frozenset()  # those of them that are no part of the state dict
+    _hooks: Hooks | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output."""
@@ -47,7 +50,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.forward(*args, **kwargs)
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return self._hooks.call(self, args, kwargs)
         except _LOCATED as error:
             _locate(error, self)
             raise
@@ -103,7 +108,7 @@ class Module:
         seen: set[int] = set()
         for path, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
             for name in module._buffers:
-                value = getattr(module, name)
+                value = getattr(module, name, None)
                 if value is not None and id(value) not in seen:
                     if remove_duplicate:
                         seen.add(id(value))
@@ -113,11 +118,12 @@ class Module:
         """The buffers of this module and of all modules below it."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def register_buffer(self, name: str, tensor: Array | None) -> None:
-        """Make ``tensor`` an attribute that is saved with the model, and not trained."""
+    def register_buffer(self, name: str, tensor: Array | None, persistent: bool = True) -> None:
+        """Make ``tensor`` an attribute that is not trained, and saved with the model if ``persistent``."""
         self._name_is_free(name)
         setattr(self, name, tensor)
-        self._buffers = (*self._buffers, name)
+        self._buffers = (*(other for other in self._buffers if other != name), name)
+        self._unsaved = self._unsaved - {name} if persistent else self._unsaved | {name}
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Make ``param`` an attribute: the same as assigning it."""
@@ -128,6 +134,54 @@ class Module:
         """Make ``module`` an attribute: the same as assigning it, for a name that is made up."""
         self._name_is_free(name)
         setattr(self, name, module)
+
+    register_module = add_module
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as ``"features.0"``; the module itself at ``""``.
+
+        Raises:
+            AttributeError: there is none; it says which part of the path is missing.
+        """
+        module, done = self, ""
+        for name in target.split(".") if target else ():
+            found = getattr(module, name, None)
+            if not isinstance(found, Module):
+                names = ", ".join(child for child, _ in module.named_children()) or "none"
+                raise AttributeError(
+                    f"no module {target!r}: {done or type(self).__name__} has no {name!r}; its modules: {names}"
+                )
+            module, done = found, f"{done}.{name}" if done else name
+        return module
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Put a module at a path."""
+        path, _, name = target.rpartition(".")
+        setattr(self.get_submodule(path), name, module)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The Parameter at a path.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        path, _, name = target.rpartition(".")
+        found = getattr(self.get_submodule(path), name, None)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"no Parameter {target!r} in {type(self).__name__}")
+        return found
+
+    def get_buffer(self, target: str) -> Array:
+        """The buffer at a path.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in module._buffers:
+            raise AttributeError(f"no buffer {target!r} in {type(self).__name__}")
+        return getattr(module, name)
 
     def _name_is_free(self, name: str) -> None:
         if not name or "." in name:
@@ -140,22 +194,27 @@ class Module:
     def state_dict(self, prefix: str = "") -> dict[str, Array]:
         """The arrays of all Parameters and buffers, by path.
 
-        They are the model's own, so that they change as it is trained: to keep them as they are, copy them.
+        They are the model's own, as in PyTorch: they change as it is trained, and who changes them changes the model. To keep
+        them as they are, copy them: ``copy.deepcopy(model.state_dict())``.
         """
         state: dict[str, Array] = {}
-        for path, module in self.named_modules(prefix.removesuffix("."), remove_duplicate=False):
-            start = f"{path}." if path else ""
+        for start, module in self._paths(prefix.removesuffix(".")):
             own = {name: value.data for name, value in vars(module).items() if isinstance(value, Parameter)}
-            buffers = {name: getattr(module, name) for name in module._buffers}
+            buffers = {name: getattr(module, name, None) for name in module._buffers if name not in module._unsaved}
             state |= {start + name: value for name, value in (own | buffers).items() if value is not None}
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Incompatible:
+    def _paths(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """All modules, those that stand in several places too, with what a name within starts with."""
+        return ((f"{path}." if path else "", m) for path, m in self.named_modules(prefix, remove_duplicate=False))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Incompatible:
         """Copy arrays into the Parameters and buffers, by path. Either all are copied, or nothing changes.
 
         Args:
             state_dict: as ``state_dict`` returns it; PyTorch's tensors will do.
             strict: whether names that are missing or unexpected are an error.
+            assign: put the arrays themselves in the place of the model's own, with their dtypes.
 
         Raises:
             RuntimeError: it lists all names that are missing or unexpected, and all shapes that differ.
@@ -175,11 +234,24 @@ class Module:
             raise RuntimeError(
                 "\n  ".join([f"cannot load the state dict into {type(self).__name__}; nothing was changed:", *problems])
             )
-        for name, value in arrays.items():
-            own[name][...] = value
+        if assign:
+            self._assign(arrays)
+        else:
+            for name, value in arrays.items():
+                own[name][...] = value
         for parameter in self.parameters():
             parameter.data = parameter.data  # tells the tape
         return Incompatible(missing, unexpected)
+
+    def _assign(self, arrays: Mapping[str, Array]) -> None:
+        for start, module in self._paths():
+            for name, value in list(vars(module).items()):
+                if start + name not in arrays:
+                    continue
+                if isinstance(value, Parameter):
+                    value.data = arrays[start + name]
+                else:
+                    setattr(module, name, arrays[start + name])
 
     # ---- modes ------------------------------------------------------------------------------------------
 
@@ -214,14 +286,114 @@ class Module:
             elif parameter.grad is not None:
                 parameter.grad = np.zeros_like(parameter.data)
 
+    def to(self, dtype: Any) -> Self:
+        """Convert the Parameters and buffers to a dtype: the real ones to one of real numbers, all to a complex one.
+
+        Integers stay as they are.
+
+        Raises:
+            TypeError: it is no such dtype.
+        """
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            wanted = np.dtype(object)
+        if wanted.kind not in "fc":
+            raise TypeError(f"a module is converted to a dtype of real or complex numbers, not {dtype!r}")
+
+        def converted(array: Array) -> Array:
+            kinds = "fc" if wanted.kind == "c" else "f"
+            return array.astype(wanted) if array.dtype.kind in kinds and array.dtype != wanted else array
+
+        for parameter in self.parameters():
+            data = converted(parameter.data)
+            if data is not parameter.data:
+                grad = parameter.grad
+                parameter.reset_grad()
+                parameter.data = data
+                parameter.grad = grad
+        for module in self.modules():
+            for name in module._buffers:
+                if getattr(module, name, None) is not None:
+                    setattr(module, name, converted(getattr(module, name)))
+        return self
+
+    def half(self) -> Self:
+        """Convert to float16: ``to(np.float16)``."""
+        return self.to(np.float16)
+
+    def double(self) -> Self:
+        """Convert to float64: ``to(np.float64)``."""
+        return self.to(np.float64)
+
+    def float(self) -> Self:
+        """Convert to float32: ``to(np.float32)``."""
+        return self.to(np.float32)
+
+    # ---- hooks ------------------------------------------------------------------------------------------
+
+    def _with_hooks(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have ``hook(module, args)`` called before ``forward``; what it returns, unless None, takes the arguments' place.
+
+        Args:
+            hook: with ``with_kwargs`` it is called ``hook(module, args, kwargs)`` and returns both.
+            prepend: whether to call it before the hooks that there are already.
+            with_kwargs: see ``hook``.
+        """
+        hooks = self._with_hooks().forward_pre
+        return RemovableHandle(hooks).add((hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have ``hook(module, args, output)`` called after ``forward``; what it returns, unless None, takes the output's place.
+
+        Args:
+            hook: with ``with_kwargs`` it is called ``hook(module, args, kwargs, output)``.
+            prepend: whether to call it before the hooks that there are already.
+            with_kwargs: see ``hook``.
+
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+        >>> with model[0].register_forward_hook(lambda module, args, output: print(type(module).__name__, output.shape)):
+        ...     _ = model(np.zeros((2, 4), np.float32))
+        Linear (2, 3)
+        """
+        hooks = self._with_hooks().forward
+        return RemovableHandle(hooks).add((hook, with_kwargs), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Have ``hook(module, grad_output)`` called before the gradient flows through; what it returns takes its place."""
+        return RemovableHandle(self._with_hooks().backward_pre).add(hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Have ``hook(module, grad_input, grad_output)`` called when the gradients of the module's inputs are there.
+
+        Both are tuples: of the gradients of the positional arguments (None where there is none), and of the outputs. What the
+        hook returns, unless None, takes the place of ``grad_input``.
+        """
+        return RemovableHandle(self._with_hooks().backward).add(hook, prepend)
+
     # ---- text -------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of ``repr``."""
         return ""
 
+    def _shown(self) -> list[tuple[str, str]]:
+        """The names and texts of the children."""
+        return [(name, repr(child)) for name, child in self.named_children()]
+
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        lines = [f"({name}): {text}".replace("\n", "\n  ") for name, text in self._shown()]
         extra = self.extra_repr()
         if not lines:
             return f"{type(self).__name__}({extra})"
