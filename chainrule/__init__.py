@@ -11,14 +11,14 @@ from . import calculus as _calculus  # noqa: F401 (fills the table of rules)
 from .calculus.shapes import array
 from .checking import check_grads
 from .core.arrays import as_array
-from .core.config import Config, enable_grad, no_grad, using_config
+from .core.config import Config, detect_anomaly, enable_grad, no_grad, using_config
 from .core.function import Function
 from .core.variable import Parameter, Variable, as_variable
 from .dispatch import RECORDERS as _RECORDERS
 from .dispatch import composite, define_rule, primitive
 
 if TYPE_CHECKING:
-    from . import array_api, data, functional, io, nn, optim, random, scipy, viz  # noqa: F401 (import * is not to bring scipy)
+    from . import array_api, data, functional, io, nn, optim, random, scipy, train, viz  # noqa: F401 (import * is not to bring scipy)
     from .implicit import checkpoint, fixed_point
     from .io import load, save
     from .random import manual_seed
@@ -55,6 +55,7 @@ __all__ = [
     "custom_vjp",
     "data",
     "define_rule",
+    "detect_anomaly",
     "elementwise_grad",
     "enable_grad",
     "exp",
@@ -81,6 +82,7 @@ __all__ = [
     "set_num_threads",
     "square",
     "stop_gradient",
+    "train",
     "using_config",
     "value_and_grad",
     "viz",
@@ -94,7 +96,7 @@ exp = _RECORDERS[_np.exp]
 identical = _RECORDERS[_np.positive]
 
 #: Imported when they are first used, so that who needs only derivatives waits for nothing else.
-_ROOMS = {"array_api", "data", "einops", "functional", "io", "nn", "optim", "random", "scipy", "viz"}
+_ROOMS = {"array_api", "data", "einops", "functional", "io", "nn", "optim", "random", "scipy", "train", "viz"}
 _ELSEWHERE = {
     "load": "io",
     "save": "io",

@@ -50,6 +50,24 @@ def plot_curves(history: Mapping[str, Sequence[float]], path: str | PathLike[str
     figure.savefig(path, dpi=100)
 
 
+def plot_against(x: Array, y: Array, path: str | PathLike[str], xlabel: str, ylabel: str, marked: float | None = None) -> None:
+    """Draw y against the logarithm of x, with a line at ``marked``, and save the picture.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    figure = _figure(5, 3.5)
+    axes = figure.subplots()
+    axes.plot(x, y)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if marked is not None:
+        axes.axvline(marked, color="tab:red", linestyle="--", label=f"{marked:.2g}")
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=100)
+
+
 def image_grid(images: Array, titles: Sequence[str], path: str | PathLike[str], columns: int = 6) -> None:
     """Draw images side by side in rows, each under its title, and save the picture.
 

@@ -1,0 +1,30 @@
+"""Training: one readable loop, callbacks, metrics, checkpoints that survive anything."""
+
+from . import metrics
+from .accumulation import GradientAccumulation
+from .callback import Callback
+from .checkpoint import ModelCheckpoint, load_checkpoint, save_checkpoint
+from .finder import LearningRates, find_learning_rate
+from .loggers import CSVLogger, LearningRateMonitor, PlotCurves, TensorBoard
+from .progress import Progress
+from .stopping import EarlyStopping, TerminateOnNaN
+from .trainer import Trainer
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "GradientAccumulation",
+    "LearningRateMonitor",
+    "LearningRates",
+    "ModelCheckpoint",
+    "PlotCurves",
+    "Progress",
+    "TensorBoard",
+    "TerminateOnNaN",
+    "Trainer",
+    "find_learning_rate",
+    "load_checkpoint",
+    "metrics",
+    "save_checkpoint",
+]

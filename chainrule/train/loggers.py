@@ -1,0 +1,115 @@
+"""Callbacks that write down how a training goes: learning rates, CSV, TensorBoard, curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import zip_longest
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..io.atomic import replacing
+from ..viz.figures import plot_curves
+from .callback import Callback
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+class LearningRateMonitor(Callback):
+    """Puts the learning rate at each epoch's start into the results, as ``"learning-rate"``.
+
+    Where the optimizer has several groups of parameters, as ``"group <i> learning-rate"``.
+    """
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        trainer.logs |= learning_rates(trainer)
+
+
+def learning_rates(trainer: Trainer) -> dict[str, float]:
+    """The learning rates in force, by name."""
+    groups = trainer.optimizer.param_groups
+    return {f"group {i} learning-rate" if len(groups) > 1 else "learning-rate": float(g["lr"]) for i, g in enumerate(groups)}
+
+
+class CSVLogger(Callback):
+    """Writes the results of all epochs to a CSV file, with a row for each.
+
+    Args:
+        path: the file; one that exists is replaced. After an interruption it goes on as ``fit`` does.
+    """
+
+    def __init__(self, path: str | PathLike[str]):
+        self.path = Path(path)
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        scalars = {name: values for name, values in trainer.history.items() if isinstance(values[-1], (int, float))}
+        writer.writerow(["epoch", *scalars])
+        writer.writerows((epoch, *row) for epoch, row in enumerate(zip_longest(*scalars.values(), fillvalue=""), start=1))
+        with replacing(self.path) as file:
+            file.write(text.getvalue().encode())
+
+
+class PlotCurves(Callback):
+    """Draws the results of all epochs, anew after each.
+
+    Args:
+        path: the picture; its ending says the format (``.png``, ``.svg``, ``.pdf``).
+    """
+
+    def __init__(self, path: str | PathLike[str]):
+        self.path = Path(path)
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        plot_curves({n: v for n, v in trainer.history.items() if isinstance(v[-1], (int, float))}, self.path)
+
+
+class TensorBoard(Callback):
+    """Writes the results for TensorBoard, through the package tensorboardX: ``tensorboard --logdir <folder>`` shows them.
+
+    The loss of single batches and the learning rate are written by steps, the epochs' results by epochs.
+
+    Args:
+        folder: where event files are written.
+        every_steps: steps from one loss that is written to the next.
+
+    Raises:
+        ImportError: tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: str | PathLike[str], every_steps: int = 10):
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise ImportError("TensorBoard's files need the package tensorboardX: pip install 'chainrule[train]'") from error
+        self._package = tensorboardX
+        self.folder, self.every_steps = Path(folder), every_steps
+        self._writer: Any = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self._writer = self._package.SummaryWriter(str(self.folder))
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.step % self.every_steps == 0:
+            self._writer.add_scalar("batch/loss", trainer.loss, trainer.step)
+            for name, value in learning_rates(trainer).items():
+                self._writer.add_scalar(f"batch/{name}", value, trainer.step)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        for name, value in trainer.logs.items():
+            part, _, quantity = name.rpartition(" ")
+            if isinstance(value, (int, float)):
+                self._writer.add_scalar(f"{quantity}/{part}" if part else quantity, value, trainer.epoch)
+        self._writer.flush()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self._writer.close()

@@ -1,0 +1,319 @@
+"""Trainer: the loop over epochs and batches."""
+
+from __future__ import annotations
+
+import random as python_random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from itertools import islice
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from .. import random
+from ..core.arrays import Array
+from ..core.config import no_grad
+from ..dispatch import unwrap
+from ..nn.module import Module
+from ..optim.lr_scheduler import ReduceLROnPlateau
+from ..optim.optimizer import Optimizer
+from ..trees import leaves
+from .callback import Callback
+from .checkpoint import ModelCheckpoint, load_checkpoint, save_checkpoint
+from .metrics import Mean, Metric
+from .progress import Progress
+
+
+class Trainer:
+    """Trains a model.
+
+    A batch is a tuple whose last part is the target and whose others are the model's inputs; override ``forward`` for
+    models that learn in another way. The loss is a mean over examples.
+
+    Attributes that callbacks read: ``epoch``, ``step``: how many are complete, from the beginning of all training;
+    ``batch``: how many of this epoch, out of ``batches`` (None where that is not known); ``epochs``: how many there are to
+    be; ``loss``, ``examples``: of the last batch; ``logs``: this epoch's results; ``history``: all epochs', as lists.
+
+    Args:
+        model: it is trained in place.
+        optimizer: of the model's parameters.
+        loss_fn: ``loss_fn(outputs, target)``.
+        metrics: by name, such as ``{"accuracy": metrics.Accuracy()}``: their results are in ``history`` as
+            ``"train accuracy"`` and ``"validation accuracy"``. Use one word for a name.
+        scheduler: of the optimizer's learning rates.
+        schedule: whether the scheduler makes a step after each ``"epoch"`` or after each ``"step"`` of the optimizer.
+        callbacks: what else is to be done; see ``Callback``.
+        progress: whether to show how it goes: a bar in a terminal or notebook, else a line for each epoch.
+
+    >>> import numpy as np, chainrule as cr
+    >>> from chainrule import nn, optim, train
+    >>> from chainrule.data import DataLoader, TensorDataset
+    >>> x = np.random.default_rng(0).normal(size=(256, 2)).astype(np.float32)
+    >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    >>> _ = cr.manual_seed(0)
+    >>> model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+    >>> trainer = train.Trainer(model, optim.Adam(model.parameters(), lr=0.05), nn.CrossEntropyLoss(),
+    ...                         metrics={"accuracy": train.metrics.Accuracy()}, progress=False)
+    >>> history = trainer.fit(DataLoader(TensorDataset(x, y), 32, shuffle=True), epochs=20)
+    >>> history["train accuracy"][-1] > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss_fn: Callable[..., Any],
+        *,
+        metrics: Mapping[str, Metric] | None = None,
+        scheduler: Any = None,
+        schedule: str = "epoch",
+        callbacks: Sequence[Callback] = (),
+        progress: bool = True,
+    ):
+        if schedule not in ("epoch", "step"):
+            raise ValueError(f"schedule is 'epoch' or 'step', not {schedule!r}")
+        self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
+        self.scheduler, self.schedule = scheduler, schedule
+        self.callbacks = sorted([*callbacks, *([Progress()] if progress else [])], key=lambda callback: callback.rank)
+        self.measures: dict[str, Any] = {"loss": Mean(), **(metrics or {})}
+        self.epoch = self.batch = self.step = self.epochs = self.examples = 0
+        self.batches: int | None = None
+        self.loss = float("nan")
+        self.logs: dict[str, float] = {}
+        self.history: dict[str, list[float]] = {}
+        self.stop = False
+        self.loader: Any = ()
+        self.validation: Any = None
+        self._in_epoch = False  # whether a checkpoint says that an epoch is to be gone on with
+        self._batches_done = False  # whether all of the epoch's batches were trained on
+        self._holds_gradients = False
+
+    # ---- the loop ---------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        loader: Iterable[Any],
+        epochs: int,
+        validation: Iterable[Any] | None = None,
+        resume: str | PathLike[str] | bool = False,
+    ) -> dict[str, list[float]]:
+        """Train until ``epochs`` epochs are complete, those before included; returns the history.
+
+        Args:
+            loader: the batches, such as a DataLoader. With ``resume`` it has to be one, or give the same in each epoch.
+            epochs: how many epochs there are to be.
+            validation: batches to evaluate after each epoch.
+            resume: a checkpoint to go on from: its path; or True for the one that ModelCheckpoint last saved, if there is
+                one. What follows is bit for bit what would have followed without an interruption.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint at that path.
+            ValueError: the checkpoint is damaged, or of another model or optimizer.
+        """
+        self.loader, self.validation, self.epochs = loader, validation, epochs
+        self.batches = _length(loader)
+        self.stop = False
+        self.optimizer.zero_grad()
+        if resume:
+            self._resume(resume)
+        self._emit("on_fit_start")
+        try:
+            while self.epoch < epochs and not self.stop:
+                self._train_epoch()
+        finally:
+            self._emit("on_fit_end")
+        return self.history
+
+    def _train_epoch(self) -> None:
+        self.model.train()
+        self.logs = {}
+        batches: Iterable[Any] = self.loader
+        if self._in_epoch:
+            if self._batches_done:
+                batches = ()
+            elif not hasattr(self.loader, "load_state_dict"):  # a DataLoader goes on by itself
+                batches = islice(batches, self.batch, None)
+            self._in_epoch = False
+        else:
+            self._start_measuring(self.measures)
+            self.batch, self._batches_done = 0, False
+        self._emit("on_epoch_start")
+        for batch in batches:
+            self.examples = _examples(batch)
+            self._emit("on_batch_start")
+            loss, outputs, targets = self.forward(batch)
+            loss.backward()
+            self.loss = loss.item()
+            self.batch += 1
+            self._holds_gradients = True
+            self._measure(self.measures, outputs, targets)
+            if self._emit("on_backward_end"):
+                self._make_step()
+            self._emit("on_batch_end")
+            if self.stop:
+                return
+        self._batches_done = True
+        if self._holds_gradients:
+            self._make_step()
+        self.logs |= {f"train {name}": measure.compute() for name, measure in self.measures.items()}
+        if self.validation is not None:
+            self._emit("on_evaluation_start")
+            self.logs |= {f"validation {name}": value for name, value in self.evaluate(self.validation).items()}
+            self._emit("on_evaluation_end")
+        if self.scheduler is not None and self.schedule == "epoch":
+            self._make_schedule_step()
+        for name, value in self.logs.items():
+            self.history.setdefault(name, []).append(value)
+        self.epoch, self.batch = self.epoch + 1, 0
+        self._emit("on_epoch_end")
+
+    def _make_step(self) -> None:
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._holds_gradients = False
+        self.step += 1
+        if self.scheduler is not None and self.schedule == "step":
+            self.scheduler.step()
+        self._emit("on_step_end")
+
+    def _make_schedule_step(self) -> None:
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(self.logs.get("validation loss", self.logs["train loss"]))
+        else:
+            self.scheduler.step()
+
+    def forward(self, batch: Any) -> tuple[Any, Any, Any]:
+        """The loss of a batch, and what metrics are told: the outputs and the target."""
+        *inputs, target = batch
+        outputs = self.model(*inputs)
+        return self.loss_fn(outputs, target), outputs, target
+
+    def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
+        """The loss and the metrics on other data, by name, with the model in ``eval`` mode."""
+        measures = deepcopy(self.measures)
+        self._start_measuring(measures)
+        before, examples, loss = self.model.training, self.examples, self.loss
+        self.model.eval()
+        try:
+            with no_grad():
+                for batch in loader:
+                    self.examples = _examples(batch)
+                    value, outputs, targets = self.forward(batch)
+                    self.loss = float(unwrap(value))
+                    self._measure(measures, outputs, targets)
+        finally:
+            self.model.train(before)
+            self.examples, self.loss = examples, loss
+        return {name: measure.compute() for name, measure in measures.items()}
+
+    def predict(self, loader: Iterable[Any]) -> Array:
+        """The model's outputs for all batches, in one array, with the model in ``eval`` mode.
+
+        Batches are as in training, and their targets are not looked at; or each is an array, the inputs.
+        """
+        before = self.model.training
+        self.model.eval()
+        try:
+            with no_grad():
+                inputs = (batch[: max(1, len(batch) - 1)] if isinstance(batch, (tuple, list)) else (batch,) for batch in loader)
+                return np.concatenate([unwrap(self.model(*each)) for each in inputs])
+        finally:
+            self.model.train(before)
+
+    # ---- measuring, and telling -------------------------------------------------------------------------
+
+    def _start_measuring(self, measures: Mapping[str, Any]) -> None:
+        for measure in measures.values():
+            measure.reset()
+
+    def _measure(self, measures: Mapping[str, Any], outputs: Any, targets: Any) -> None:
+        for name, measure in measures.items():
+            if name == "loss":
+                measure.update(self.loss, self.examples)
+            else:
+                measure.update(unwrap(outputs), unwrap(targets))
+
+    def _emit(self, event: str) -> bool:
+        """Tell all callbacks of an event; False if one of them said so."""
+        answers = [getattr(callback, event)(self) for callback in self.callbacks]
+        return all(answer is not False for answer in answers)
+
+    # ---- checkpoints ------------------------------------------------------------------------------------
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Save all that training needs to go on, as a checkpoint that ``fit(resume=path)`` takes."""
+        save_checkpoint(self.state_dict(), path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training needs to go on: model, optimizer, scheduler, place in the data, random state, results."""
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "batches_done": self._batches_done,
+            "step": self.step,
+            "history": self.history,
+            "logs": self.logs,
+            "measures": {name: measure.state_dict() for name, measure in self.measures.items()},
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "loader": self.loader.state_dict() if hasattr(self.loader, "state_dict") else None,
+            "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
+            "random": {
+                "chainrule": random.get_state(),
+                "numpy": np.random.get_state(),
+                "python": python_random.getstate(),
+            },
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` has returned, of a Trainer made alike."""
+        state = deepcopy(dict(state_dict))
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
+        self.history, self.logs = state["history"], state["logs"]
+        for name, measure in self.measures.items():
+            measure.load_state_dict(state["measures"][name])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        if state["loader"] is not None and hasattr(self.loader, "load_state_dict"):
+            self.loader.load_state_dict(state["loader"])
+        for name, callback in self._named_callbacks():
+            if name in state["callbacks"]:
+                callback.load_state_dict(state["callbacks"][name])
+        random.set_state(state["random"]["chainrule"])
+        np.random.set_state(state["random"]["numpy"])
+        python_random.setstate(state["random"]["python"])
+        self._in_epoch, self._batches_done = self.batch > 0, state["batches_done"]
+
+    def _named_callbacks(self) -> list[tuple[str, Callback]]:
+        """The callbacks by names that say their kinds, and which it is of those of one kind."""
+        kinds = [type(callback).__name__ for callback in self.callbacks]
+        return [(f"{kind} {kinds[:i].count(kind)}", self.callbacks[i]) for i, kind in enumerate(kinds)]
+
+    def _resume(self, source: str | PathLike[str] | bool) -> None:
+        if source is True:
+            last = next((callback.last for callback in self.callbacks if isinstance(callback, ModelCheckpoint)), None)
+            if last is None:
+                raise ValueError("resume=True needs a ModelCheckpoint among the callbacks; or pass a checkpoint's path")
+            with suppress(FileNotFoundError):
+                self.load_state_dict(load_checkpoint(last))
+        else:
+            assert not isinstance(source, bool)
+            self.load_state_dict(load_checkpoint(source))
+
+
+def _length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:
+        return None
+
+
+def _examples(batch: Any) -> int:
+    """How many examples a batch has: the length of its first array."""
+    return len(leaves(batch)[0])
