@@ -1,10 +1,14 @@
-"""The elementary functions that kernels are made of."""
+"""The elementary functions that kernels are made of; activation functions as functions and layers, and their compiled loops."""
 
 import math
 
 import numpy as np
 import pytest
+from beside_torch import compare
 
+import chainrule as cr
+import chainrule.functional as F
+from chainrule import nn
 from chainrule.kernels import math as elementary
 
 rng = np.random.default_rng(0)
@@ -85,3 +89,197 @@ def test_pow(dtype):
     assert units_in_the_last_place(run(x, y), np.power(x.astype(np.float64), y.astype(np.float64))) <= 1
     x, y = rng.lognormal(0, 3, 100_000).astype(dtype), rng.normal(0, 8, 100_000).astype(dtype)
     assert units_in_the_last_place(run(x, y), np.power(x.astype(np.longdouble), y.astype(np.longdouble))) <= 1
+
+
+# ---- activation functions, beside PyTorch's ---------------------------------------------------------------
+
+# a layer's name, its arguments, and what the function that it calls is named
+LAYERS = [
+    ("ReLU", {}, "relu"),
+    ("ReLU6", {}, "relu6"),
+    ("LeakyReLU", {}, "leaky_relu"),
+    ("LeakyReLU", {"negative_slope": 0.3}, "leaky_relu"),
+    ("RReLU", {"lower": 0.1, "upper": 0.4}, "rrelu"),
+    ("Hardtanh", {}, "hardtanh"),
+    ("Hardtanh", {"min_val": -0.2, "max_val": 2.0}, "hardtanh"),
+    ("Hardsigmoid", {}, "hardsigmoid"),
+    ("Hardswish", {}, "hardswish"),
+    ("Hardshrink", {}, "hardshrink"),
+    ("Hardshrink", {"lambd": 1.0}, "hardshrink"),
+    ("Softshrink", {}, "softshrink"),
+    ("Softshrink", {"lambd": 1.0}, "softshrink"),
+    ("Threshold", {"threshold": 0.1, "value": 20.0}, "threshold"),
+    ("Sigmoid", {}, "sigmoid"),
+    ("LogSigmoid", {}, "logsigmoid"),
+    ("Tanh", {}, "tanh"),
+    ("Tanhshrink", {}, "tanhshrink"),
+    ("Softsign", {}, "softsign"),
+    ("SiLU", {}, "silu"),
+    ("GELU", {}, "gelu"),
+    ("GELU", {"approximate": "tanh"}, "gelu"),
+    ("Mish", {}, "mish"),
+    ("ELU", {}, "elu"),
+    ("ELU", {"alpha": 0.5}, "elu"),
+    ("SELU", {}, "selu"),
+    ("CELU", {}, "celu"),
+    ("CELU", {"alpha": 0.5}, "celu"),
+    ("Softplus", {}, "softplus"),
+    ("Softplus", {"beta": 2.0, "threshold": 1.0}, "softplus"),
+]
+IDS = [f"{name} {options}".removesuffix(" {}") for name, options, _ in LAYERS]
+LARGE = (5, 7, 90)  # from which on compiled loops are used, and no multiple of a vector
+
+
+@pytest.mark.parametrize(("name", "options", "function"), LAYERS, ids=IDS)
+def test_layers(name, options, function):
+    torch = pytest.importorskip("torch")
+    ours, theirs = getattr(nn, name)(**options).eval(), getattr(torch.nn, name)(**options).eval()
+    tolerance = 1e-7 if name == "Hardsigmoid" else 1e-10  # PyTorch's has 1/6 in float32 in its gradient
+    for shape in [(), (3, 4), (0, 2), LARGE]:
+        x = np.asarray(3 * rng.standard_normal(shape))
+        compare(ours, theirs, x, tolerance=tolerance)
+        compare(ours, theirs, x, dtype=np.float32, tolerance=3e-6)
+    extremes = np.array([-1e4, -100.0, -30.0, 30.0, 100.0, 1e4] * 500)
+    compare(ours, theirs, extremes, tolerance=tolerance)
+    compare(ours, theirs, extremes, dtype=np.float32, tolerance=3e-6)
+    kinks = np.array([-6.0, -3.0, -1.0, -0.5, -0.2, 0.0, 0.5, 0.1, 1.0, 2.0, 3.0, 6.0] * 200)
+    for x in (kinks[:12], kinks):
+        compare(ours, theirs, x, tolerance=tolerance)
+    cr.check_grads(ours, (rng.standard_normal((2, 3)) * 1.7,))
+    options = {**options, "inplace": True} if hasattr(ours, "inplace") else options
+    x = rng.standard_normal(3)
+    np.testing.assert_array_equal(getattr(F, function)(x, **options), ours(x))
+    if "inplace" in options:
+        assert repr(getattr(nn, name)(**options)).endswith("inplace=True)")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("name", "options", "function"), LAYERS, ids=IDS)
+def test_compiled_loops_equal_their_references(name, options, function):
+    """Also where an input is not finite, and in any order of the axes in memory."""
+    ours = getattr(nn, name)(**options).eval()
+
+    def value_and_gradient(x):
+        v = cr.Variable(x)
+        y = ours(v)
+        y.grad = np.broadcast_to(np.asarray(0.7, x.dtype), x.shape)
+        y.backward()
+        return y.data, v.grad
+
+    for dtype, tolerance in [(np.float32, 2e-6), (np.float64, 4e-15), (np.float16, 2e-3)]:
+        x = (3 * rng.standard_normal((6, 10, 5, 11))).astype(dtype)
+        x[0, 0, 0] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 60.0, -60.0]
+        expected = [value_and_gradient(row) for row in x.reshape(-1, 110)]  # rows are too small for compiled loops
+        y, g = (np.stack([e[i] for e in expected]).reshape(x.shape) for i in (0, 1))
+        channels_last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        for variant in (x, np.asfortranarray(x), channels_last, np.repeat(x, 2, axis=3)[..., ::2]):
+            got, gradient = value_and_gradient(variant)
+            assert got.dtype == gradient.dtype == dtype
+            np.testing.assert_allclose(got, y, tolerance, tolerance)
+            np.testing.assert_allclose(gradient, g, tolerance, tolerance)
+        assert value_and_gradient(channels_last)[0].strides == channels_last.strides or dtype == np.float16
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    x = rng.standard_normal((300, 301), np.float32)
+    results, before = [], cr.get_num_threads()
+    for n in (1, 2, 3):
+        cr.set_num_threads(n)
+        results.append([F.gelu(x), F.softmax(x), F.log_softmax(x, 0), F.logsumexp(x, 1)])
+    cr.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_prelu():
+    torch = pytest.importorskip("torch")
+    for shape, n in [((4, 3), 3), ((2, 3, 4, 4), 3), ((2, 3, 4), 1), ((5,), 1), ((), 1)]:
+        x, w = np.asarray(rng.standard_normal(shape)), rng.uniform(0.1, 0.5, n)
+        compare(F.prelu, torch.nn.functional.prelu, x, w)
+        cr.check_grads(F.prelu, (x, w))
+    layer, theirs = nn.PReLU(3), torch.nn.PReLU(3)
+    assert repr(layer) == repr(theirs) and list(layer.state_dict()) == list(theirs.state_dict())
+    with pytest.raises(ValueError, match=r"weight has the shape \(1,\) or \(3,\).*got \(4,\)"):
+        F.prelu(np.zeros((2, 3)), np.zeros(4))
+
+
+def test_rrelu_draws_slopes():
+    cr.random.manual_seed(0)
+    layer, x = nn.RReLU(0.1, 0.3), cr.Variable(-np.ones((50, 50)))
+    y = layer(x)
+    assert 0.1 <= -y.data.max() < 0.11 and 0.29 < -y.data.min() <= 0.3
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, -y.data)
+    assert (layer.eval()(x).data == -0.2).all()
+
+
+def test_glu_and_softmax2d():
+    torch = pytest.importorskip("torch")
+    for shape, dim in [((4, 6), -1), ((4, 6, 3), 1), ((2, 6), 0)]:
+        x = rng.standard_normal(shape)
+        compare(nn.GLU(dim), torch.nn.GLU(dim), x)
+        cr.check_grads(nn.GLU(dim), (x,))
+    for shape in [(2, 3, 4, 5), (3, 4, 5)]:
+        compare(nn.Softmax2d(), torch.nn.Softmax2d(), rng.standard_normal(shape))
+    compare(nn.Softmin(1), torch.nn.Softmin(1), rng.standard_normal((2, 3)))
+    with pytest.raises(ValueError, match=r"GLU: glu: axis -1 is halved, but the input is \(4, 5\)"):
+        nn.GLU()(np.zeros((4, 5)))
+    with pytest.raises(ValueError, match=r"expected \(N, C, H, W\) or \(C, H, W\), got \(3, 4\)"):
+        nn.Softmax2d()(np.zeros((3, 4)))
+
+
+def test_gumbel_softmax():
+    cr.random.manual_seed(0)
+    logits = np.log(np.array([0.2, 0.3, 0.5]))
+    hard = F.gumbel_softmax(np.broadcast_to(logits, (4000, 3)), hard=True)
+    assert set(hard.ravel()) == {0.0, 1.0}
+    np.testing.assert_allclose(hard.mean(0), np.exp(logits), atol=0.03)
+    x = cr.Variable(np.array(np.broadcast_to(logits, (5, 3))))
+    y = F.gumbel_softmax(x, tau=0.7)
+    np.testing.assert_allclose(y.data.sum(-1), 1)
+    np.sum(F.gumbel_softmax(x, hard=True) * np.arange(3)).backward()
+    assert np.abs(x.grad).max() > 0 and np.allclose(x.grad.sum(-1), 0)
+
+
+def test_errors():
+    for call, message in [
+        (lambda: F.hardtanh(np.zeros(3), 1.0, -1.0), "min_val is 1.0, larger than max_val"),
+        (lambda: F.rrelu(np.zeros(3), 1.0, 0.5), "lower is 1.0, larger than upper"),
+        (lambda: F.softshrink(np.zeros(3), -1.0), "lambd is not negative"),
+        (lambda: F.gumbel_softmax(np.zeros(3), 0.0), "tau is positive"),
+        (lambda: F.gelu(np.zeros(3), "erf"), "'none' or 'tanh', not 'erf'"),
+        (lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 10, [5, 3]), r"cutoffs rise"),
+        (lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 10, [10]), r"cutoffs rise"),
+        (lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 10, [2, 5]), r"no dimension is left to cluster 1"),
+        (
+            lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 10, [2])(np.zeros((3, 4)), np.zeros(2, int)),
+            r"expected input \(N, 4\) and target \(N,\).*got \(3, 4\) and \(2,\)",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_adaptive_log_softmax(bias):
+    torch = pytest.importorskip("torch")
+    arguments = {"in_features": 16, "n_classes": 20, "cutoffs": [5, 10, 15], "div_value": 2.0, "head_bias": bias}
+    ours, theirs = nn.AdaptiveLogSoftmaxWithLoss(**arguments), torch.nn.AdaptiveLogSoftmaxWithLoss(**arguments)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    x = rng.standard_normal((8, 16)).astype(np.float32)
+    for target in (np.array([0, 4, 5, 9, 10, 14, 15, 19]), np.array([3, 3, 3, 3, 17, 17, 0, 1])):
+        v, t = cr.Variable(x), torch.tensor(x, requires_grad=True)
+        got, expected = ours(v, target), theirs(t, torch.tensor(target))
+        np.testing.assert_allclose(got.output.data, expected.output.detach(), 1e-5, 1e-5)
+        np.testing.assert_allclose(got.loss.data, expected.loss.detach(), 1e-5)
+        got.loss.backward()
+        expected.loss.backward()
+        np.testing.assert_allclose(v.grad, t.grad, 1e-4, 1e-6)
+    one = ours(x[0], np.array(19))
+    np.testing.assert_allclose(one.output.data, theirs(torch.tensor(x[0]), torch.tensor(19)).output.detach(), 1e-5)
+    np.testing.assert_allclose(ours.log_prob(x).data, theirs.log_prob(torch.tensor(x)).detach(), 1e-4, 1e-5)
+    np.testing.assert_array_equal(ours.predict(x), theirs.predict(torch.tensor(x)))
+    with pytest.raises(IndexError, match=r"index 20 at position \(1,\); n_classes is 20"):
+        ours(x[:2], np.array([0, 20]))

@@ -115,19 +115,23 @@ class Compiled:
     Other compiled functions may call it, and are compiled with it.
     """
 
-    def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):
-        self._function, self._fastmath = function, fastmath
+    def __init__(self, function: Callable[..., Any], fastmath: frozenset[str], inline: bool = False):
+        self._function, self._fastmath, self._inline = function, fastmath, inline
         self._dispatcher: Any = None
         update_wrapper(self, function)
 
-    def __call__(self, *args: Any) -> None:
-        (self._dispatcher or self.dispatcher)(*args)
+    def __call__(self, *args: Any) -> Any:
+        return (self._dispatcher or self.dispatcher)(*args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its name: what Numba's cache takes a function for that another one refers to."""
+        return str, (f"{self._function.__module__}.{self._function.__qualname__}",)
 
     @property
     def dispatcher(self) -> Any:
         """Numba's own object for it."""
         if self._dispatcher is None:
-            options = {"nogil": True, "error_model": "numpy", "fastmath": set(self._fastmath)}
+            options = {"nogil": True, "error_model": "numpy", "fastmath": set(self._fastmath), "forceinline": self._inline}
             self._dispatcher = _native().jit(self._function, options)
         return self._dispatcher
 
@@ -152,6 +156,11 @@ def compiled(function: Callable[..., Any]) -> Compiled:
 def exact(function: Callable[..., Any]) -> Compiled:
     """Declare a function in Numba's language whose operations are not reordered: polynomials, compensated sums."""
     return Compiled(function, IN_ORDER)
+
+
+def inlined(function: Callable[..., Any]) -> Compiled:
+    """Declare a function of numbers in Numba's language, for loops in compiled functions, which are vectorised with it."""
+    return Compiled(function, IN_ORDER, inline=True)
 
 
 class Native:
