@@ -214,14 +214,7 @@ class Trainer:
 
         Batches are as in training, and their targets are not looked at; or each is an array, the inputs.
         """
-        before = self.model.training
-        self.model.eval()
-        try:
-            with no_grad():
-                inputs = (batch[: max(1, len(batch) - 1)] if isinstance(batch, (tuple, list)) else (batch,) for batch in loader)
-                return np.concatenate([unwrap(self.model(*each)) for each in inputs])
-        finally:
-            self.model.train(before)
+        return predict(self.model, loader)
 
     # ---- measuring, and telling -------------------------------------------------------------------------
 
@@ -305,6 +298,18 @@ class Trainer:
         else:
             assert not isinstance(source, bool)
             self.load_state_dict(load_checkpoint(source))
+
+
+def predict(model: Module, loader: Iterable[Any]) -> Array:
+    """A model's outputs for all batches, in one array; see ``Trainer.predict``."""
+    before = model.training
+    model.eval()
+    try:
+        with no_grad():
+            inputs = (batch[: max(1, len(batch) - 1)] if isinstance(batch, (tuple, list)) else (batch,) for batch in loader)
+            return np.concatenate([unwrap(model(*each)) for each in inputs])
+    finally:
+        model.train(before)
 
 
 def _length(loader: Any) -> int | None:
