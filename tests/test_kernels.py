@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.kernels import memory, threads
+from chainrule.kernels import matmul, memory, threads
 from chainrule.kernels.layer import compiled, dense, enabled, gemm, kernel, parallel_for
 
 needs_numba = pytest.mark.skipif(not enabled(), reason="needs Numba")
@@ -211,7 +211,7 @@ def test_number_of_threads():
 def test_control_group_limit(tmp_path, monkeypatch):
     for content, expected in (("150000 100000", 2), ("max 100000", None), ("100000 100000", 1)):
         (tmp_path / "cpu.max").write_text(content)
-        monkeypatch.setattr(threads, "Path", lambda path: tmp_path / "cpu.max")
+        monkeypatch.setattr("pathlib.Path", lambda path: tmp_path / "cpu.max")
         assert threads._control_group_limit() == expected
 
 
@@ -245,3 +245,43 @@ def test_everything_works_without_numba(tmp_path):
         "assert np.isfinite(float(loss.data))\n"
     )
     subprocess.run([sys.executable, "-W", "error::RuntimeWarning", "-c", script], check=True)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_products_equal_numpys(dtype, number_of_threads):
+    rng = np.random.default_rng(0)
+
+    def random(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    tolerance = {"rtol": 1e-2, "atol": 1e-1} if dtype == "f2" else {"rtol": 1e-4, "atol": 1e-3}
+    for x, y in (
+        (random(50, 60), random(60, 70)),
+        (random(3, 50, 60), random(60, 70)),
+        (random(2, 3, 50, 60), random(2, 3, 60, 70)),
+        (random(9, 60, 50).swapaxes(1, 2), random(9, 70, 60).swapaxes(1, 2)),
+        (random(3, 1, 50, 60), random(5, 60, 70)),
+        (random(0, 60), random(60, 70)),
+        (random(300, 1), random(1, 400)),
+    ):
+        got = matmul.matmul(x, y)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, np.matmul(x.astype("f8"), y.astype("f8")), **tolerance)
+
+    x, w, b = random(90, 40), random(60, 40), random(60)
+    np.testing.assert_allclose(matmul.linear(x, w, b), x.astype("f8") @ w.T.astype("f8") + b, **tolerance)
+    np.testing.assert_allclose(matmul.linear(x, w, None), x.astype("f8") @ w.T.astype("f8"), **tolerance)
+    big = random(1000, 60)
+    np.testing.assert_allclose(matmul.column_sums(big), np.sum(big.astype("f8"), axis=0), **tolerance)
+
+
+@pytest.mark.parametrize(
+    "terms", ["bthd,bshd->bhts", "ij,jk->ki", "bij,bjk->bik", "bhts,bshd->bthd", "ab,cb->ac", "ijk,kl->lij"]
+)
+def test_einsum_equals_numpys(terms, number_of_threads):
+    rng = np.random.default_rng(0)
+    lengths = dict(zip("bthdsijkacl", (3, 20, 4, 17, 22, 31, 47, 52, 60, 50, 33), strict=True))
+    left, right = terms.split("->")[0].split(",")
+    x, y = (rng.standard_normal([lengths[i] for i in term]) for term in (left, right))
+    got = matmul.einsum([x, y], [left, right], terms.split("->")[1])
+    np.testing.assert_allclose(got, np.einsum(terms, x, y), rtol=1e-10, atol=1e-10)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.arrays import as_array
 from ..dispatch import composite, define_rule, primitive
+from ..kernels import matmul as kernel
 from .constants import named
 
 
@@ -18,7 +19,7 @@ def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
         return np.expand_dims(g, -1) * y
     if len(x_shape) == 1:
         return np.squeeze(y @ np.expand_dims(g, -1), -1)
-    return g @ np.swapaxes(y, -1, -2)
+    return kernel.matmul(g, np.swapaxes(y, -1, -2))
 
 
 def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
@@ -29,10 +30,10 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
         return np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
     if len(y_shape) == 2 and x.ndim > 2:
         x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
-    return np.swapaxes(x, -1, -2) @ g
+    return kernel.matmul(np.swapaxes(x, -1, -2), g)
 
 
-define_rule(np.matmul, linear="separately", x=_matmul_x, y=_matmul_y)
+define_rule(np.matmul, linear="separately", kernel=kernel.matmul, x=_matmul_x, y=_matmul_y)
 
 
 @composite(np.dot)
@@ -128,7 +129,7 @@ def _vecmat(x1: Any, x2: Any) -> Any:
 @primitive
 def _einsum(operands: Sequence[Any], terms: Sequence[str], output: str) -> Any:
     """A sum in explicit form, in which no index is repeated within a term."""
-    return np.einsum(",".join(terms) + "->" + output, *operands, optimize=len(operands) > 1)
+    return kernel.einsum(operands, terms, output)
 
 
 def _einsum_operand(g: Any, i: int, operands: Any, operands_shape: Any, terms: Any, output: str) -> Any:

@@ -84,6 +84,7 @@ class Rule:
         ignores: arguments that the gradient doesn't depend on.
         signature: a stand-in whose parameters are the function's, where Python can't tell them.
         linear: whether it is linear in these arguments, all together or each by itself; forward mode then calls it.
+        kernel: what computes the function on arrays, in its place.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Rule:
         ignores: Iterable[str] = (),
         signature: Callable[..., Any] | None = None,
         linear: Linear = None,
+        kernel: Callable[..., Any] | None = None,
     ):
         self.function = function
-        self.forward: Callable[..., Any] = getattr(function, "array_function", function)
+        self.forward: Callable[..., Any] = getattr(function, "array_function", function) if kernel is None else kernel
         self.derivatives = {name: Derivative(fn) for name, fn in derivatives.items()}
         self.ignores = frozenset(ignores)
         self._signature = signature
@@ -329,6 +331,7 @@ def define_rule(
     ignores: Iterable[str] = (),
     signature: Callable[..., Any] | None = None,
     linear: Linear = None,
+    kernel: Callable[..., Any] | None = None,
     **derivatives: Callable[..., Any],
 ) -> None:
     """Say how ``function`` is differentiated in each of its arguments.
@@ -345,6 +348,7 @@ def define_rule(
         signature: a stand-in with the same parameters, for functions whose signature Python cannot tell.
         linear: ``"jointly"`` if it is linear in all these arguments together, ``"separately"`` if in each by itself (such
             as a product): forward mode then calls it on tangents. Without it, forward mode transposes the derivatives.
+        kernel: what computes the function on arrays, in its place and with the same positional arguments.
 
     >>> import numpy as np, chainrule as cr
     >>> @cr.primitive
@@ -356,7 +360,7 @@ def define_rule(
     >>> x.grad
     array([3., 3.])
     """
-    RULES[function] = Rule(function, derivatives, ignores, signature, linear)
+    RULES[function] = Rule(function, derivatives, ignores, signature, linear, kernel)
     RECORDERS.pop(function, None)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive
+from ..kernels import matmul as kernel
 
 
 @primitive
@@ -32,22 +33,28 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
             f"expected (..., {in_features}), got {input.shape}"
             + (f": last axis {input.shape[-1]} != in_features {in_features}" if input.ndim else "")
         )
-    y = np.reshape(input, (-1, in_features)) @ weight.T
-    if bias is not None:
-        y += bias
+    y = kernel.linear(np.reshape(input, (-1, in_features)), weight, bias)
     return np.reshape(y, (*input.shape[:-1], out_features))
+
+
+@primitive
+def _column_sums(x: Array) -> Array:
+    return kernel.column_sums(x)
+
+
+define_rule(_column_sums, x=lambda g, x_shape: np.broadcast_to(g, x_shape))
 
 
 def _weight_gradient(g: Any, input: Any, weight_shape: tuple[int, int]) -> Any:
     out_features, in_features = weight_shape
-    return np.reshape(g, (-1, out_features)).T @ np.reshape(input, (-1, in_features))
+    return kernel.matmul(np.reshape(g, (-1, out_features)).T, np.reshape(input, (-1, in_features)))
 
 
 define_rule(
     linear,
     input=lambda g, weight: linear(g, weight.T),
     weight=_weight_gradient,
-    bias=lambda g: g,
+    bias=lambda g: _column_sums(np.reshape(g, (-1, g.shape[-1]))),
 )
 
 

@@ -38,7 +38,6 @@ import os
 from collections.abc import Callable
 from functools import cache, update_wrapper
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -101,6 +100,8 @@ def dense(*arrays: Array | None) -> bool:
 @cache
 def enabled() -> bool:
     """Whether there is Numba, and nobody has turned it off (``CHAINRULE_KERNELS=numpy``, ``NUMBA_DISABLE_JIT=1``)."""
+    from importlib.util import find_spec
+
     return (
         os.environ.get("CHAINRULE_KERNELS", "numba") != "numpy"
         and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")

@@ -6,7 +6,7 @@ take longer than the arithmetic. So the memory of large results is kept when the
 
 from __future__ import annotations
 
-import threading
+from _thread import RLock
 from collections import defaultdict
 from math import prod
 from typing import Any
@@ -22,7 +22,7 @@ _LINE = 64  # bytes of a cache line, and of the widest vector
 #: Memory that is free, by size, each with where in it a line of the cache begins.
 _free: dict[int, list[tuple[bytearray, int]]] = defaultdict(list)
 _kept = 0
-_lock = threading.RLock()  # an array can be collected within empty() itself
+_lock = RLock()  # an array can be collected within empty() itself
 
 
 class _Lease(np.ndarray):

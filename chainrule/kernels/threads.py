@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 _threads: int | None = None
 #: Told of a change once kernels run.
@@ -55,6 +54,8 @@ def _default() -> int:
 
 def _control_group_limit() -> int | None:
     """The number of processors whose time this process's control group may use, rounded up; None without a limit."""
+    from pathlib import Path
+
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()  # version 2
     except (OSError, ValueError):
