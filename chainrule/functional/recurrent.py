@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..core.arrays import Array
+from ..dispatch import unwrap
+from ..kernels import recurrent as kernel
+from ..kernels.layer import dense, enabled
+from ..kernels.memory import empty
 from .activation import relu, sigmoid, tanh
+from .fused import Fused
 from .linear import linear
 
 #: The hidden state (N, H); of an LSTM the cell state too.
@@ -94,6 +100,27 @@ def recurrent(
            [4.5]]), (array([[4.5],
            [2. ]]),))
     """
+    if input.dtype == np.float16:  # stored in 16 bits, computed in 32
+        wide = [[a.astype(np.float32) for a in arrays] for arrays in ((input,), state, weights)]
+        projection = None if projection is None else projection.astype(np.float32)
+        y, last = recurrent(mode, wide[0][0], tuple(wide[1]), wide[2], batch_sizes, reverse, projection)
+        return y.astype(np.float16), tuple(s.astype(np.float16) for s in last)
+
+    def composition(input: Any, *others: Any) -> tuple[Any, ...]:
+        y, last = _scan(mode, input, others[len(weights) :], others[: len(weights)], batch_sizes, reverse, projection)
+        return y, *last
+
+    run: Any = composition
+    if projection is None and enabled() and dense(*(unwrap(a) for a in (input, *weights, *state))):
+        run = _fused(mode, len(weights) == 4, batch_sizes, reverse, composition)
+    y, *last = run(input, *weights, *state)
+    return y, tuple(last)
+
+
+def _scan(
+    mode: str, input: Any, state: State, weights: Weights, batch_sizes: Sequence[int], reverse: bool, projection: Any
+) -> tuple[Any, State]:
+    """What ``recurrent`` computes, step by step."""
     w_ih, w_hh, b_ih, b_hh = (*weights, None, None)[:4]
     step, x = _STEPS[mode], linear(input, w_ih, b_ih)
     ends = np.cumsum(batch_sizes).tolist()
@@ -113,3 +140,56 @@ def recurrent(
     if finished:
         state = tuple(np.concatenate(parts) for parts in zip(state, *reversed(finished), strict=True))
     return np.concatenate([outputs[t] for t in range(len(ends))]), state
+
+
+# ---- by kernels -----------------------------------------------------------------------------------------
+
+
+def _fused(
+    mode: str, biased: bool, batch_sizes: Sequence[int], reverse: bool, composition: Callable[..., tuple[Any, ...]]
+) -> Fused:
+    """``recurrent`` as one operation on the input, the weights, and the parts of the state."""
+    offsets = np.concatenate([[0], np.cumsum(batch_sizes)])
+    step, block = -1 if reverse else 1, kernel.block(batch_sizes[0])
+
+    def forward(x: Array, w_ih: Array, w_hh: Array, *others: Array) -> tuple[tuple[Array, ...], Any]:
+        biases, state = others[: 2 * biased], tuple(s.copy() for s in others[2 * biased :])
+        rows, size = x.shape[0], w_hh.shape[1]
+        weight = np.ascontiguousarray(w_hh.T)
+        bias = None if not biased else biases[0] if mode == "GRU" else biases[0] + biases[1]
+        gates = linear(x, w_ih, bias)
+        before = empty((rows, size), x.dtype)
+        y = gates if mode.startswith("RNN") else empty((rows, size), x.dtype)
+        inside = None if mode.startswith("RNN") else empty((rows, size), x.dtype)
+        if mode == "LSTM":
+            kernel.lstm(gates, y, before, inside, *state, weight, offsets, step, block)
+        elif mode == "GRU":
+            b_hh = biases[1] if biased else np.zeros(3 * size, x.dtype)
+            kernel.gru(gates, y, before, inside, *state, weight, b_hh, offsets, step, block)
+        else:
+            kernel.rnn(y, before, *state, weight, offsets, step, mode == "RNN_RELU", block)
+        return (y, *state), (gates, before, inside)
+
+    def backward(
+        kept: Any, arrays: tuple[Array, ...], gs: tuple[Array, ...], needed: tuple[bool, ...]
+    ) -> Iterable[Array | None]:
+        (x, w_ih, w_hh, *_), (gates, before, inside) = arrays, kept
+        g, state = np.ascontiguousarray(gs[0]), tuple(s.copy() for s in gs[1:])
+        w_hh = np.ascontiguousarray(w_hh)
+        inner = recurrent = empty(gates.shape, gates.dtype)  # the gradients of W_ih x + b_ih and of W_hh h + b_hh
+        if mode == "LSTM":
+            kernel.lstm_backward(g, gates, inside, *state, w_hh, offsets, step, inner, block)
+        elif mode == "GRU":
+            recurrent = empty(gates.shape, gates.dtype)
+            kernel.gru_backward(g, gates, before, inside, *state, w_hh, offsets, step, inner, recurrent, block)
+        else:
+            kernel.rnn_backward(g, gates, *state, w_hh, offsets, step, mode == "RNN_RELU", inner, block)
+        yield linear(inner, w_ih.T) if needed[0] else None
+        yield inner.T @ x if needed[1] else None
+        yield recurrent.T @ before if needed[2] else None
+        if biased:
+            yield np.sum(inner, axis=0) if needed[3] else None
+            yield np.sum(recurrent, axis=0) if needed[4] else None
+        yield from state
+
+    return Fused(mode, composition, forward, backward)
