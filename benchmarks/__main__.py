@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .harness import Report, measure
 
-BENCHMARKS = {"tape": "benchmarks.tape", "scientific": "benchmarks.scientific"}
+BENCHMARKS = {"tape": "benchmarks.tape", "scientific": "benchmarks.scientific", "training": "benchmarks.training"}
 
 
 def main() -> None:
@@ -17,14 +17,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="rounds in which the frameworks take turns")
     parser.add_argument("--threads", default="1", help="numbers of threads, such as 1,2 or 1,all")
     parser.add_argument("--peers", default="torch,autograd,jax", help="frameworks to compare with, where installed")
+    parser.add_argument("--only", default="", help="measure only the cases whose names hold this")
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     options = parser.parse_args()
 
     report = Report(options.benchmark, getattr(import_module(BENCHMARKS[options.benchmark]), "NOTE", ""))
+    module, frameworks = BENCHMARKS[options.benchmark], ["chainrule", *options.peers.split(",")]
     for threads in options.threads.split(","):
-        report.add(
-            threads, measure(BENCHMARKS[options.benchmark], ["chainrule", *options.peers.split(",")], threads, options.rounds)
-        )
+        report.add(threads, measure(module, frameworks, threads, options.rounds, options.only))
     print(report.markdown())
     if options.write:
         path = Path(__file__).parent / "results" / f"{options.benchmark}.md"

@@ -1,7 +1,7 @@
 """Measure frameworks side by side: each in a process of its own, taking turns, gradients checked equal first.
 
 A benchmark is a module with ``CASES``: for each name, for each framework, a function that imports the framework and returns
-``step``, which does the work once and returns the gradients (or values) as a list of arrays. It may have a ``TOLERANCE``,
+``step``, which does the work once and returns the gradients (or values) as a list of arrays, or has a ``values`` that does. It may have a ``TOLERANCE``,
 relative and absolute, for these, and a ``NOTE`` for its table. Single times mean little on a shared machine, so rounds go
 A B C A B C, and what counts is the ratio of medians.
 """
@@ -69,13 +69,15 @@ class Worker:
         self._process.wait()
 
 
-def measure(module: str, frameworks: list[str], threads: str, rounds: int) -> list[Row]:
-    """Measure every case of a benchmark with those of ``frameworks`` that are installed."""
+def measure(module: str, frameworks: list[str], threads: str, rounds: int, only: str = "") -> list[Row]:
+    """Measure the cases of a benchmark whose names hold ``only``, with those of ``frameworks`` that are installed."""
     benchmark = importlib.import_module(module)
     cases = cast(dict[str, dict[str, Any]], benchmark.CASES)
-    installed = [f for f in frameworks if importlib.util.find_spec(f) is not None]
+    installed = [f for f in frameworks if importlib.util.find_spec(f.partition("-")[0]) is not None]
     rows = []
     for case, steps in cases.items():
+        if only not in case:
+            continue
         row = Row(case)
         workers = []
         for framework in (f for f in installed if f in steps):
