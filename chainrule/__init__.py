@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         value_and_grad,
         vjp,
     )
+    from .viz import summary
 
 __version__ = "0.1.0"
 
@@ -77,11 +78,13 @@ __all__ = [
     "no_grad",
     "optim",
     "primitive",
+    "profiler",
     "random",
     "save",
     "set_num_threads",
     "square",
     "stop_gradient",
+    "summary",
     "train",
     "using_config",
     "value_and_grad",
@@ -96,10 +99,25 @@ exp = _RECORDERS[_np.exp]
 identical = _RECORDERS[_np.positive]
 
 #: Imported when they are first used, so that who needs only derivatives waits for nothing else.
-_ROOMS = {"array_api", "data", "einops", "functional", "io", "nn", "optim", "random", "scipy", "train", "viz"}
+_ROOMS = {
+    "array_api",
+    "data",
+    "einops",
+    "functional",
+    "io",
+    "nn",
+    "optim",
+    "profiler",
+    "random",
+    "scipy",
+    "sklearn",
+    "train",
+    "viz",
+}
 _ELSEWHERE = {
     "load": "io",
     "save": "io",
+    "summary": "viz",
     "get_num_threads": "kernels.threads",
     "set_num_threads": "kernels.threads",
     "manual_seed": "random",

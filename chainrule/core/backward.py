@@ -12,7 +12,7 @@ import numpy as np
 
 from . import config
 from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray
-from .function import Edge, Function, Output, check_finite, output_edges
+from .function import Edge, Function, Output, observe, output_edges
 from .variable import Leaf, Variable, as_variable
 
 _writing_grads = Lock()  # threads may share leaves
@@ -96,7 +96,7 @@ def walk(
             gxs = f.vjp_recorded(g) if create_graph else f.vjp(g)
             if debug:
                 gxs = list(gxs)
-                check_finite(f, [gx.value if gx.__class__ is Part else gx for gx in gxs], "backward")
+                observe(f, [gx.value if gx.__class__ is Part else gx for gx in gxs], "backward")
 
             for edge, gx in zip(edges, gxs):  # noqa: B905 (their lengths are checked where they can differ)
                 if edge is None or gx is None:

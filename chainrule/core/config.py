@@ -9,7 +9,9 @@ from typing import Any
 
 enable_backprop: ContextVar[bool] = ContextVar("enable_backprop", default=True)
 train: ContextVar[bool] = ContextVar("train", default=True)
-debug: ContextVar[bool] = ContextVar("debug", default=False)
+#: False; True in debug mode; or an observer: it is called with each call that is recorded and its results, and in the walk
+#: back with the call and its gradients, as ``observer(call, arrays, direction)``.
+debug: ContextVar[Any] = ContextVar("debug", default=False)
 
 #: The forward pass under way, if any (a forward.Forward), and whether a reverse one inside it needs the record.
 forward: ContextVar[Any] = ContextVar("forward", default=None)
@@ -42,7 +44,7 @@ def _mode(name: str) -> ContextVar[bool]:
 
 class _ConfigType(type):
     def __getattr__(cls, name: str) -> bool:
-        return _mode(name).get()
+        return _mode(name).get() is True
 
     def __setattr__(cls, name: str, value: Any) -> None:
         _mode(name).set(bool(value))

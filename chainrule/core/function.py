@@ -218,8 +218,7 @@ def connect(
         for y, port in zip(made, ports, strict=True):
             y._edge = port
     if config.debug.get():
-        call.line = user_line()
-        check_finite(call, arrays, "forward")
+        observe(call, arrays, "forward")
     if config.forward.get() is not None:
         config.forward.get().push(call, made, bound)
     return made
@@ -323,7 +322,18 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
             twin.__dict__[name] = again
 
 
-# ---- debug mode -----------------------------------------------------------------------------------------
+# ---- debug mode, and observers --------------------------------------------------------------------------
+
+
+def observe(call: Function, arrays: Iterable[Any], direction: str) -> None:
+    """Tell of a call's results ("forward") or gradients ("backward"): in debug mode they are checked."""
+    observer = config.debug.get()
+    if observer is not True:
+        observer(call, arrays, direction)
+        return
+    if direction == "forward":
+        call.line = user_line()
+    check_finite(call, arrays, direction)
 
 
 def user_line() -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core import config
 from ..core.arrays import as_array, ndarray
-from ..core.function import Edge, Function, check_finite, user_line, variable_at
+from ..core.function import Edge, Function, observe, variable_at
 from ..core.variable import Leaf, Variable
 
 if TYPE_CHECKING:
@@ -329,5 +329,4 @@ def _constant(x: Any, other: Any) -> Any:
 
 
 def _note(call: Function, ans: Any) -> None:
-    call.line = user_line()
-    check_finite(call, [ans], "forward")
+    observe(call, [ans], "forward")
