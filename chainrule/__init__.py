@@ -18,7 +18,7 @@ from .dispatch import RECORDERS as _RECORDERS
 from .dispatch import composite, define_rule, primitive
 
 if TYPE_CHECKING:
-    from . import array_api, data, functional, io, nn, optim, random, scipy, train, viz  # noqa: F401 (import * is not to bring scipy)
+    from . import array_api, data, functional, io, nn, optim, profiler, random, scipy, train, viz  # noqa: F401 (import * brings no scipy)
     from .implicit import checkpoint, fixed_point
     from .io import load, save
     from .random import manual_seed
