@@ -1,6 +1,7 @@
 """Optimizers beside PyTorch's, step by step, with each option; groups, state dicts, complex and half parameters, errors."""
 
 import copy
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.kernels import optimizers as kernels
+from chainrule.kernels.layer import enabled
 
 torch = pytest.importorskip("torch")
 
@@ -374,3 +377,155 @@ def test_errors():
         optim.Optimizer([p], {}).step(lambda: setattr(p, "grad", np.ones(2)))
     with pytest.raises(ValueError, match=r"groups of \[2\] parameters, this SGD of \[1\]"):
         optim.SGD([p]).load_state_dict(optim.SGD([p, cr.Parameter(np.ones(1))]).state_dict())
+
+
+# ---- compiled steps -------------------------------------------------------------------------------------
+
+ELEMENTWISE = [(name, options) for name, options in OPTIMIZERS if name != "Adafactor"] + [
+    ("Lion", {"lr": 0.1, "weight_decay": 0.1})
+]
+needs_numba = pytest.mark.skipif(not enabled(), reason="needs Numba")
+
+
+def two_runs(name, options, arrays, gradients, between):
+    """The same steps twice, with ``between`` called before the second: parameters and states."""
+    runs = []
+    for change in (lambda: None, between):
+        change()
+        ps = [cr.Parameter(a.copy(order="K")) for a in arrays]
+        optimizer = getattr(optim, name)(ps, **options)
+        for step in gradients:
+            for p, g in zip(ps, step, strict=True):
+                p.grad = g
+            optimizer.step()
+        runs.append([p.data for p in ps] + [a for state in optimizer.state.values() for a in state.values()])
+    return runs
+
+
+@needs_numba
+@pytest.mark.parametrize(("name", "options"), ELEMENTWISE, ids=[f"{n} {' '.join(o)}" for n, o in ELEMENTWISE])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_steps_are_the_references(name, options, dtype, monkeypatch):
+    shapes = [(), (1,), (0, 3), (7,), (3, 5, 2), (211, 97), (16385,)]
+    arrays = [np.asarray(rng.standard_normal(s), dtype) for s in shapes]
+    gradients = [[np.asarray(rng.standard_normal(s), dtype) for s in shapes] for _ in range(4)]
+    fast, slow = two_runs(name, options, arrays, gradients, lambda: monkeypatch.setattr(kernels, "enabled", lambda: False))
+    tolerance = 1e-4 if dtype == np.float32 else 1e-10
+    for a, b in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(a, b, tolerance, tolerance)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
+def test_steps_do_not_depend_on_the_number_of_threads(name):
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in [(300, 301), (5,), (77, 1), (40000,)]]
+    gradients = [[rng.standard_normal(a.shape).astype(np.float32) for a in arrays] for _ in range(3)]
+    before = cr.get_num_threads()
+    cr.set_num_threads(1)
+    try:
+        for a, b in zip(*two_runs(name, {"lr": 0.1}, arrays, gradients, lambda: cr.set_num_threads(3)), strict=True):
+            np.testing.assert_array_equal(a, b)
+    finally:
+        cr.set_num_threads(before)
+
+
+@pytest.mark.parametrize("layout", ["F", "strided", "reversed", "permuted", "mixed dtypes"])
+def test_steps_of_any_layout(layout):
+    start, g = rng.standard_normal((6, 5, 4)), rng.standard_normal((6, 5, 4))
+    make = {
+        "F": lambda a: np.asfortranarray(a),
+        "strided": lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+        "reversed": lambda a: a[::-1].copy()[::-1],
+        "permuted": lambda a: a.transpose(1, 2, 0).copy().transpose(2, 0, 1),
+        "mixed dtypes": lambda a: a.copy(),
+    }[layout]
+    data = make(start)
+    p, q = cr.Parameter(data), cr.Parameter(start.copy())
+    other = cr.Parameter(start.astype(np.float32))
+    ours, plain = optim.Adam([p, other], lr=0.1), optim.Adam([q], lr=0.1)
+    for step in range(4):
+        p.grad, q.grad, other.grad = (g, make(g))[step % 2], g, g.astype(np.float32)
+        ours.step()
+        plain.step()
+        if step == 1:  # as after a restart
+            ours.load_state_dict(copy.deepcopy(ours.state_dict()))
+    assert p.data is data
+    np.testing.assert_allclose(data, q.data, 1e-12)
+    np.testing.assert_allclose(other.data, q.data, 1e-4, 1e-5)
+
+
+@needs_numba
+def test_numbers_that_are_not_finite():
+    for name in ("SGD", "Adam", "Adamax", "RMSprop"):
+        p = cr.Parameter(np.ones(40, np.float32))
+        optimizer = getattr(optim, name)([p], lr=0.1)
+        p.grad = np.ones(40, np.float32)
+        p.grad[7], p.grad[33] = np.nan, np.inf
+        with np.errstate(invalid="ignore"):
+            optimizer.step()
+        assert np.isnan(p.data[7]), name
+        assert not np.isfinite(p.data[33]) or name == "Adamax"
+        assert np.isfinite(np.delete(p.data, [7, 33])).all(), name
+
+
+class Clipped(optim.ElementwiseOptimizer):
+    scalars = ()
+
+    @staticmethod
+    def rule(p, g, state, constants):
+        (lr,) = constants
+        return p - lr * np.sort(np.stack([g, -g]), axis=0)[0], state
+
+    def constants(self, group, state):
+        return (group["lr"],)
+
+
+@needs_numba
+def test_a_rule_that_numba_cannot_compile_runs_in_numpy():
+    p = cr.Parameter(np.ones(3))
+    p.grad = np.array([1.0, -2.0, 3.0])
+    optimizer = Clipped([p], {"lr": 0.5})
+    with pytest.warns(UserWarning, match="Clipped.rule runs in NumPy, because Numba cannot compile it"):
+        optimizer.step()
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [2.0, 3.0, 4.0])
+
+
+def test_gradients_are_added_to_and_zeroed_in_place():
+    p = cr.Parameter(np.ones(3))
+    (p * 2).sum().backward()
+    first = p.grad
+    (p * 3).sum().backward()
+    np.testing.assert_array_equal(p.grad, [5.0, 5.0, 5.0])
+    np.testing.assert_array_equal(first, [2.0, 2.0, 2.0])
+    held, optimizer = p.grad, optim.SGD([p])
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad is held
+    assert not held.any()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, complex])
+def test_the_norm_of_all_gradients(dtype, monkeypatch):
+    arrays = [rng.standard_normal(s).astype(dtype) for s in [(300, 70), (), (5, 0), (33,), (20000,)]]
+    arrays.append(np.asfortranarray(arrays[0]))
+    arrays.append(arrays[0][::2, 1:])
+    expected = math.sqrt(sum(np.sum(np.abs(a.astype(complex)) ** 2) for a in arrays).real)
+    for switch in (True, False):
+        if not switch:
+            monkeypatch.setattr(kernels, "enabled", lambda: False)
+        ps = [cr.Parameter(a.copy(order="K")) for a in arrays]
+        for p, a in zip(ps, arrays, strict=True):
+            p.grad = a.copy(order="K")
+        tolerance = 1e-3 if dtype == np.float16 else 1e-6
+        np.testing.assert_allclose(nn.utils.clip_grad_norm_(ps, 2.0), expected, tolerance)
+        for p, a in zip(ps, arrays, strict=True):
+            np.testing.assert_allclose(
+                p.grad, a * np.asarray(2.0 / expected, dtype), 1e-2 if dtype == np.float16 else 1e-5, tolerance
+            )
+
+
+def test_a_norm_that_is_not_a_number_shows():
+    p = cr.Parameter(np.zeros(3))
+    p.grad = np.array([1.0, np.nan, 2.0])
+    assert np.isnan(nn.utils.clip_grad_norm_(p, 1.0))
+    assert np.isnan(p.grad).all()

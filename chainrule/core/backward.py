@@ -32,8 +32,12 @@ def backward(
         for leaf, g in gradients.items():
             x = leaf.variable()
             if x is not None:
-                total = g if x._grad is None else x._grad + g
-                x._grad = as_variable(total) if create_graph else as_array(total)
+                if x._grad is not None:
+                    if g.__class__ is ndarray and x._grad.__class__ is ndarray:
+                        g += x._grad  # which no one else has seen yet
+                    else:
+                        g = x._grad + g
+                x._grad = as_variable(g) if create_graph else as_array(g)
 
 
 def walk(

@@ -13,7 +13,7 @@ from . import config
 from .arrays import Array, as_array, fit, is_array, is_numeric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .function import Edge, Function
 
@@ -304,6 +304,25 @@ class Leaf:
         self.version += 1
         if variable._data is not None:
             self.shape, self.dtype = variable._data.shape, variable._data.dtype
+
+
+def changed(leaves: Iterable[Variable]) -> None:
+    """Take note that the arrays of leaves were written into; a record that still reads the old values is out of date."""
+    for x in leaves:
+        leaf = x._edge
+        if leaf.__class__ is Leaf:
+            leaf.version += 1  # type: ignore[union-attr]
+
+
+def forget_gradients(variables: Iterable[Variable], set_to_none: bool) -> None:
+    """Forget the gradients of Variables, or set them to zero: in place, where they are arrays in memory."""
+    for x in variables:
+        if set_to_none or x._grad is None:
+            x.reset_grad()
+        elif x._grad.__class__ is np.ndarray:
+            x._grad[...] = 0
+        else:
+            x.grad = np.zeros_like(x._data)
 
 
 class Parameter(Variable):

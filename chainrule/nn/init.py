@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def dirac_(tensor: V, groups: int = 1) -> V:
     values = np.zeros(tensor.shape)
     channels = np.arange(tensor.shape[0]) % (tensor.shape[0] // groups)
     (outputs,) = np.nonzero(channels < tensor.shape[1])
-    centre: tuple[int, ...] = tuple(n // 2 for n in tensor.shape[2:])
+    centre: Any = tuple(n // 2 for n in tensor.shape[2:])
     values[(..., *centre)][outputs, channels[outputs]] = 1
     return _fill(tensor, values)
 

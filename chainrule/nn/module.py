@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.variable import Parameter
+from ..core.variable import Parameter, changed, forget_gradients
 from .hooks import Hooks, RemovableHandle
 
 # What a forward may raise and still mean the same with the layer's path in front of its message.
@@ -239,8 +239,7 @@ class Module:
         else:
             for name, value in arrays.items():
                 own[name][...] = value
-        for parameter in self.parameters():
-            parameter.data = parameter.data  # tells the tape
+        changed(self.parameters())
         return Incompatible(missing, unexpected)
 
     def _assign(self, arrays: Mapping[str, Array]) -> None:
@@ -279,12 +278,8 @@ class Module:
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all Parameters' gradients, or set them to zero."""
-        for parameter in self.parameters():
-            if set_to_none:
-                parameter.reset_grad()
-            elif parameter.grad is not None:
-                parameter.grad = np.zeros_like(parameter.data)
+        """Forget all Parameters' gradients, or set them to zero, in place."""
+        forget_gradients(self.parameters(), set_to_none)
 
     def to(self, dtype: Any) -> Self:
         """Convert the Parameters and buffers to a dtype: the real ones to one of real numbers, all to a complex one.

@@ -53,41 +53,43 @@ class ElementwiseOptimizer(Optimizer):
         raise NotImplementedError(f"{type(self).__name__} does not define constants")
 
     def update_group(self, params: list[Variable], group: Group) -> None:
-        first = self.arrays(group)
-        kept = [name for name, value in first.items() if value is not None]
-        alike: dict[tuple[float, ...], list[tuple[Variable, State]]] = {}
+        first, names = self.arrays(group), self.scalars
+        # by the scalars of their states, for parameters that have come equally far take a step together
+        alike: dict[Any, tuple[list[State], list[kernels.Parameter]]] = {}
         for p in params:
-            state = self.state.setdefault(p, {})
-            new = [name for name in kept if name not in state]
-            if new or not state:
-                self._begin(p, state, {name: first[name] for name in new}, group)
-            scalars = tuple([state[name] for name in self.scalars]) or (0 if new else 1,)
-            alike.setdefault(scalars, []).append((p, state))
+            state = self.state.get(p)
+            new = state is None or any(value is not None and name not in state for name, value in first.items())
+            if new:
+                state = self._begin(p, self.state.setdefault(p, {}), group)
+            assert state is not None
+            scalars = tuple([state[name] for name in names]) if names else new
+            if scalars not in alike:
+                alike[scalars] = [], []
+            states, parameters = alike[scalars]
+            states.append(state)
+            parameters.append((p.data, ascent(p), [state.get(name) for name in first]))
         lr, decay = group["lr"], group.get("weight_decay", 0)
         decoupled = group.get("decoupled_weight_decay", False)
         shell = (-1.0 if group.get("maximize") else 1.0, 0.0 if decoupled else decay, 1 - lr * decay if decoupled else 1.0)
-        for scalars, members in alike.items():
-            state = dict(zip(self.scalars or ("step",), scalars, strict=True))
-            if "step" in state:
-                state["step"] += 1
-            constants = self.constants(group, state)
-            arrays = [
-                (p.data, ascent(p), tuple([None if value is None else own[name] for name, value in first.items()]))
-                for p, own in members
-            ]
-            kernels.update(type(self).rule, arrays, (*shell, *constants))
-            if self.scalars:
-                for _, own in members:
-                    own.update(state)
+        for scalars, (states, parameters) in alike.items():
+            known = dict(zip(names, scalars, strict=True)) if names else {"step": 0 if scalars else 1}
+            if "step" in known:
+                known["step"] += 1
+            kernels.update(self.rule, parameters, (*shell, *self.constants(group, known)))
+            if names:
+                for state in states:
+                    state.update(known)
 
-    def _begin(self, p: Variable, state: State, arrays: dict[str, Any], group: Group) -> None:
-        """Put the first values into a parameter's state."""
+    def _begin(self, p: Variable, state: State, group: Group) -> State:
+        """Put the first values of what is missing into a parameter's state."""
         for name in self.scalars:
             state.setdefault(name, self.first_scalar(name, group))
-        for name, value in arrays.items():
-            array = state[name] = np.zeros_like(p.data)
-            if value:
-                kernels.real(array)[...] = value
+        for name, value in self.arrays(group).items():
+            if value is not None and name not in state:
+                array = state[name] = np.zeros_like(p.data)
+                if value:
+                    kernels.real(array)[...] = value
+        return state
 
     def first_scalar(self, name: str, group: Group) -> float:
         """What a scalar of the state is at first."""

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.arrays import Array, is_array
+from ..core.arrays import Array, is_array, ndarray
 from ..core.config import enable_grad
-from ..core.variable import Variable
+from ..core.variable import Variable, changed, forget_gradients
 from ..dispatch import unwrap
 
 Params = Iterable[Any]  # of Variables, of (name, Variable) pairs, or of dicts that describe groups
@@ -92,8 +92,7 @@ class Optimizer:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             self.update_group(params, group)
-            for p in params:
-                p.data = p.data  # tells the tape
+            changed(params)
         return loss
 
     def update_group(self, params: list[Variable], group: Group) -> None:
@@ -107,13 +106,8 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the parameters' gradients, or set them to zero."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if set_to_none:
-                    p.reset_grad()
-                elif p.grad is not None:
-                    p.grad = np.zeros_like(p.data)
+        """Forget the parameters' gradients, or set them to zero, in place."""
+        forget_gradients(self._parameters(), set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
         """The state of each parameter, by its position, and the groups' options, in PyTorch's structure.
@@ -139,7 +133,7 @@ class Optimizer:
         parameters = dict(zip((i for g in groups for i in g["params"]), self._parameters(), strict=True))
         self.state = {
             parameters[i]: {
-                name: _number(name, value) if name in self.scalars else _copy(value, parameters[i].dtype)
+                name: _number(name, value) if name in self.scalars else _copy(value, parameters[i].data)
                 for name, value in state.items()
                 if value is not None
             }
@@ -160,7 +154,9 @@ class Optimizer:
 
 def ascent(p: Variable) -> Array:
     """The direction in which the loss rises most: the gradient, and the conjugate of a complex one (du/dx - i du/dy)."""
-    g = unwrap(p.grad)
+    g = p.grad
+    if g.__class__ is not ndarray:
+        g = unwrap(g)
     return g.conj() if g.dtype.kind == "c" else g
 
 
@@ -168,7 +164,15 @@ def _number(name: str, value: Any) -> float:
     return int(value) if name == "step" else float(value)
 
 
-def _copy(value: Any, dtype: Any) -> Any:
+def _copy(value: Any, data: Array) -> Any:
+    """An array of a state, with the dtype of the parameter's data, and its order in memory where it has its shape."""
     if isinstance(value, list):
-        return [_copy(v, dtype) for v in value]
-    return np.asarray(value).astype(dtype) if is_array(value) or hasattr(value, "__array__") else value
+        return [_copy(v, data) for v in value]
+    if not (is_array(value) or hasattr(value, "__array__")):
+        return value
+    array = np.asarray(value).astype(data.dtype)
+    if array.shape != data.shape:
+        return array
+    copy = np.empty_like(data)
+    copy[...] = array
+    return copy

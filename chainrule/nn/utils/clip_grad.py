@@ -10,6 +10,7 @@ import numpy as np
 from ...core.arrays import Array, as_array
 from ...core.variable import Variable
 from ...dispatch import unwrap
+from ...kernels import optimizers as kernels
 
 
 def _gradients(parameters: Variable | Iterable[Variable]) -> list[Array]:
@@ -44,13 +45,16 @@ def clip_grad_norm_(
     array([0.6, 0.8])
     """
     gradients = _gradients(parameters)
-    norms = [float(np.linalg.norm(np.ravel(g), norm_type)) for g in gradients if g.size]
-    norm = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
+    if norm_type == 2:
+        norm = kernels.norm(gradients)
+    else:
+        norms = [float(np.linalg.norm(np.ravel(g), norm_type)) for g in gradients if g.size]
+        norm = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"the gradients' norm is {norm}, so that they cannot be clipped")
-    scale = min(1.0, max_norm / (norm + 1e-6))
-    for g in gradients:
-        g *= scale
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:  # where the norm is NaN, too
+        kernels.scale(gradients, factor)
     return as_array(norm)
 
 
