@@ -11,6 +11,7 @@ import numpy as np
 from ..core import config
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive, unwrap
+from ..kernels import normalization as kernel
 
 
 @primitive
@@ -70,7 +71,7 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
     >>> F.layer_norm(np.array([[1.0, 3.0]]), (2,), eps=0.0)
     array([[-1.,  1.]])
     """
-    return _normalize(input, weight, bias, _last_axes(input, normalized_shape), eps)[0]
+    return _normalized_rows(input, weight, bias, normalized_shape, eps, True)
 
 
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
@@ -91,18 +92,35 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
     >>> F.rms_norm(np.array([[3.0, 4.0, 0.0, 0.0]]), (4,))
     array([[1.2, 1.6, 0. , 0. ]])
     """
-    axes = _last_axes(input, normalized_shape)
     if eps is None:
         eps = float(np.finfo(input.dtype).eps)
-    y = input / np.sqrt(np.mean(np.square(input), axis=axes, keepdims=True) + eps)
-    return y if weight is None else y * weight
+    return _normalized_rows(input, weight, None, normalized_shape, eps, False)
 
 
-def _last_axes(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
+def _normalized_rows(x: Any, weight: Any, bias: Any, normalized_shape: Sequence[int], eps: float, centred: bool) -> Any:
     shape = tuple(normalized_shape)
     if x.shape[max(0, x.ndim - len(shape)) :] != shape:
         raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {x.shape}")
-    return tuple(range(-len(shape), 0))
+    axes = tuple(range(-len(shape), 0))
+    y, mean, scale = kernel.normalize_rows(unwrap(x), unwrap(weight), unwrap(bias), axes, eps, centred)
+    return _as_normalized_rows([x, weight, bias], y, mean, scale, axes, eps, centred)
+
+
+@primitive
+def _as_normalized_rows(
+    arrays: list[Array | None], y: Array, mean: Array, scale: Array, axes: tuple[int, ...], eps: float, centred: bool
+) -> Array:
+    """``y``, recorded as what the kernel has made of ``arrays``: the input, the weight and the bias."""
+    return y
+
+
+def _normalized_rows_gradients(
+    g: Any, arrays: Any, arrays_shapes: Any, mean: Array, scale: Array, axes: tuple[int, ...], eps: float, centred: bool
+) -> Any:
+    return kernel.normalize_rows_backward(g, *arrays, mean, scale, axes, eps, centred)
+
+
+define_rule(_as_normalized_rows, ignores=("y",), arrays=_normalized_rows_gradients)
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
