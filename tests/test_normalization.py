@@ -9,6 +9,8 @@ from test_nn import compare_layers
 import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
+from chainrule.core.arrays import sum_to
+from chainrule.kernels import normalization as kernels
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -136,6 +138,106 @@ def test_layer_norm_error():
         F.layer_norm(np.zeros((3, 5)), (4, 5))
     with pytest.raises(ValueError, match=r"expected \(\.\.\., 4, 5\), got \(5,\)"):
         F.layer_norm(np.zeros(5), (4, 5))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(33, 257), (5, 3, 700), (1, 5000), (4000, 1), (70, 8, 9)])
+@pytest.mark.parametrize("centred", [True, False])
+def test_kernels_of_rows(shape, dtype, centred):
+    axes = (-2, -1) if shape == (70, 8, 9) else (-1,)
+    x, g = (3 + rng.standard_normal(shape)).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    for affine in (2, 1, 0):
+        weight, bias = (*(rng.standard_normal(shape[-len(axes) :]).astype(dtype) for _ in range(affine)), None, None)[:2]
+        check_kernel(kernels.normalize_rows, kernels.normalize_rows_backward, g, x, weight, bias, (axes, 1e-5, centred), dtype)
+
+
+CHANNELS = [(17, 6, 9, 11), (3, 64, 16, 20), (2, 5, 2000), (600, 12), (1, 8, 5, 13, 8), (2, 1, 60, 60), (40, 512, 1, 1)]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", CHANNELS)
+@pytest.mark.parametrize("layout", ["channels-first", "channels-last", "another"])
+def test_kernels_of_channels(shape, layout, dtype):
+    x, g = (3 + rng.standard_normal(shape)).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    x, g = (in_layout(a, layout) for a in (x, g))
+    channels = shape[1]
+    weight, bias = rng.standard_normal((2, channels)).astype(dtype)
+    forward, backward = kernels.normalize_channels, kernels.normalize_channels_backward
+    cases = [(channels, True)]
+    if len(shape) > 2 and min(shape[2:]) > 1:
+        cases += [(channels, False), (2 if channels % 2 == 0 else 1, False)]
+    for groups, together in cases:
+        check_kernel(forward, backward, g, x, weight, bias, (groups, together, 1e-5), dtype)
+    check_kernel(forward, backward, in_layout(g, "channels-first"), x, weight, None, (channels, True, 1e-5), dtype)
+    statistics = (rng.standard_normal(channels).astype(dtype), rng.random(channels).astype(dtype) + 1, 1e-5)
+    tolerance = TOLERANCE[dtype]
+    forward, backward = kernels.standardize_channels, kernels.standardize_channels_backward
+    for affine in ((weight, bias), (weight, None), (None, None)):
+        close(forward(x, *affine, *statistics), forward.reference(x, *affine, *statistics), tolerance)
+        for got, wanted in zip(
+            backward(g, x, *affine, *statistics), backward.reference(g, x, *affine, *statistics), strict=True
+        ):
+            if wanted is not None:
+                close(got, wanted, 30 * tolerance)
+
+
+TOLERANCE = {np.float16: 4e-3, np.float32: 4e-6, np.float64: 1e-13}
+
+
+def in_layout(a, layout):
+    """The same array with another order in memory."""
+    if layout == "channels-first":
+        return np.ascontiguousarray(a)
+    order = (0, *range(2, a.ndim), 1) if layout == "channels-last" else tuple(range(a.ndim))[::-1]
+    return np.ascontiguousarray(a.transpose(order)).transpose(np.argsort(order))
+
+
+def close(got, wanted, tolerance):
+    assert got.dtype == wanted.dtype
+    wanted = wanted.astype(np.float64)
+    np.testing.assert_allclose(got, wanted, tolerance, tolerance * max(1, np.abs(wanted).max(initial=0)))
+
+
+def check_kernel(forward, backward, g, x, weight, bias, settings, dtype):
+    """A kernel's compiled version beside its reference in float64."""
+    wide = [a if a is None else a.astype(np.float64) for a in (x, weight, bias)]
+    y, *kept = forward(x, weight, bias, *settings)
+    expected, *found = forward.reference(*wide, *settings)
+    for got, wanted in zip((y, *kept), (expected, *found), strict=True):
+        if np.ndim(wanted):  # not where no mean is taken off
+            close(np.asarray(got, dtype).reshape(np.shape(wanted)), np.asarray(wanted).astype(dtype), TOLERANCE[dtype])
+    gradients = backward(g, x, weight, bias, *kept, *settings)
+    references = backward.reference(g.astype(np.float64), *wide, *kept, *settings)
+    for got, wanted, like in zip(gradients, references, (x, weight, bias), strict=True):
+        if like is not None:
+            close(sum_to(got, like.shape), sum_to(wanted, like.shape).astype(dtype), 30 * TOLERANCE[dtype])
+
+
+def test_kernels_do_not_depend_on_the_number_of_threads():
+    x, g = rng.standard_normal((2, 9, 16, 33, 31)).astype(np.float32)
+    w = np.ones(16, np.float32)
+    before, results = cr.get_num_threads(), []
+    for threads in (1, 2, 5):
+        cr.set_num_threads(threads)
+        y, mean, variance = kernels.normalize_channels(in_layout(x, "channels-last"), w, w, 16, True, 1e-5)
+        rows, middle, scale = kernels.normalize_rows(x, None, None, (-1,), 1e-5, True)
+        results.append([
+            y, mean, rows, *kernels.normalize_channels_backward(g, x, w, w, mean, variance, 16, True, 1e-5),
+            *kernels.normalize_rows_backward(g, x, None, None, middle, scale, (-1,), 1e-5, True),
+        ])  # fmt: skip
+    cr.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_not_a_number_stays_in_its_row_and_channel():
+    x = rng.standard_normal((4, 3, 40, 40)).astype(np.float32)
+    x[1, 2, 3, 4], x[2, 0, 0, 0] = np.nan, np.inf
+    for layout in ("channels-first", "channels-last"):
+        y = F.batch_norm(in_layout(x, layout), None, None, training=True)
+        assert np.isnan(y[:, 2]).all() and np.isnan(y[2, 0, 0, 0]) and np.isfinite(y[:, 1]).all()
+    assert np.isnan(F.layer_norm(x, (40,))).sum() == 80
 
 
 @pytest.mark.parametrize(

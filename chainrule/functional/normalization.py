@@ -13,42 +13,6 @@ from ..core.arrays import Array
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import normalization as kernel
 
-
-@primitive
-def _normalize(
-    x: Array, weight: Array | None, bias: Array | None, axes: tuple[int, ...], eps: float
-) -> tuple[Array, Array, Array]:
-    """(x - mean) / sqrt(var + eps) weight + bias, with the mean and the variance over ``axes``; and those two."""
-    mean = np.mean(x, axis=axes, keepdims=True)
-    y = x - mean
-    var = np.mean(y * y, axis=axes, keepdims=True)
-    y *= 1 / np.sqrt(var + eps)
-    if weight is not None:
-        y *= weight
-    if bias is not None:
-        y += bias
-    return y, mean, var
-
-
-def _normalize_x(g: Any, ans: Any, x: Any, weight: Any, axes: tuple[int, ...], eps: float) -> Any:
-    """Of all three results. What depends on the axes alone is put together first: the rest is two passes over x."""
-    (gy, gmean, gvar), (_, mean, var) = g, ans
-    n = math.prod(x.shape[axis] for axis in axes)
-    h = gy if weight is None else gy * weight
-    centred = x - mean
-    r = 1 / np.sqrt(var + eps)
-    slope = r * r * r * np.mean(h * centred, axis=axes, keepdims=True) - gvar * (2 / n)
-    return h * r - centred * slope - (r * np.mean(h, axis=axes, keepdims=True) - gmean / n)
-
-
-define_rule(
-    _normalize,
-    x=_normalize_x,
-    weight=lambda g, ans, x, eps: g[0] * ((x - ans[1]) / np.sqrt(ans[2] + eps)),
-    bias=lambda g: g[0],
-)
-
-
 # ---- over the features of one example -------------------------------------------------------------------
 
 
@@ -144,15 +108,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     """
     if input.ndim < 2 or input.shape[1] % num_groups:
         raise ValueError(f"expected (N, C, ...) with C divisible into {num_groups} groups, got {input.shape}")
-    n, channels, *rest = input.shape
-    grouped = (num_groups, channels // num_groups)
-
-    def by_channel(a: Any) -> Any:
-        return None if a is None else np.reshape(a, (*grouped, *[1] * len(rest)))
-
-    x = np.reshape(input, (n, *grouped, *rest))
-    y = _normalize(x, by_channel(weight), by_channel(bias), tuple(range(2, x.ndim)), eps)[0]
-    return np.reshape(y, input.shape)
+    return _normalized_channels(input, weight, bias, num_groups, False, eps)[0]
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
@@ -230,14 +186,14 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm without training needs running_mean and running_var")
-        return _scaled(input, running_mean, running_var, weight, bias, eps)
+        return _standardized_channels([input, weight, bias], running_mean, running_var, eps)
     axes = (0, *range(2, input.ndim))
     n = math.prod(input.shape[axis] for axis in axes)
     if n == 1:
         raise ValueError(f"expected more than 1 value per channel when training, got {input.shape}")
-    y, mean, var = _normalize(input, _by_channel(input, weight), _by_channel(input, bias), axes, eps)
-    _update(running_mean, unwrap(mean), momentum)
-    _update(running_var, unwrap(var) * (n / max(n - 1, 1)), momentum)
+    y, mean, var = _normalized_channels(input, weight, bias, input.shape[1], True, eps)
+    _update(running_mean, mean[0], momentum)
+    _update(running_var, var[0] * (n / max(n - 1, 1)), momentum)
     return y
 
 
@@ -275,29 +231,48 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError("instance_norm without use_input_stats needs running_mean and running_var")
-        return _scaled(input, running_mean, running_var, weight, bias, eps)
+        return _standardized_channels([input, weight, bias], running_mean, running_var, eps)
     n = math.prod(input.shape[2:])
     if n == 1:
         raise ValueError(f"expected more than 1 value per channel of an example, got {input.shape}")
-    axes = tuple(range(2, input.ndim))
-    y, mean, var = _normalize(input, _by_channel(input, weight), _by_channel(input, bias), axes, eps)
-    _update(running_mean, np.mean(unwrap(mean), axis=0), momentum)
-    _update(running_var, np.mean(unwrap(var), axis=0) * (n / max(n - 1, 1)), momentum)
+    y, mean, var = _normalized_channels(input, weight, bias, input.shape[1], False, eps)
+    _update(running_mean, np.mean(mean, axis=0), momentum)
+    _update(running_var, np.mean(var, axis=0) * (n / max(n - 1, 1)), momentum)
     return y
 
 
-def _by_channel(x: Any, a: Any) -> Any:
-    """``a`` (C,) in a shape that broadcasts with ``x`` (N, C, ...)."""
-    return None if a is None else np.reshape(a, (-1, *[1] * (x.ndim - 2)))
+def _normalized_channels(x: Any, weight: Any, bias: Any, groups: int, together: bool, eps: float) -> tuple[Any, Array, Array]:
+    y, mean, variance = kernel.normalize_channels(unwrap(x), unwrap(weight), unwrap(bias), groups, together, eps)
+    return _as_normalized_channels([x, weight, bias], y, mean, variance, groups, together, eps), mean, variance
 
 
-def _scaled(x: Any, mean: Array, var: Array, weight: Any, bias: Any, eps: float) -> Any:
-    """Normalise each channel by a mean and a variance that are given."""
-    scale = 1 / np.sqrt(var + eps)
-    if weight is not None:
-        scale = scale * weight
-    shift = -mean * scale
-    return x * _by_channel(x, scale) + _by_channel(x, shift if bias is None else shift + bias)
+@primitive
+def _as_normalized_channels(
+    arrays: list[Array | None], y: Array, mean: Array, variance: Array, groups: int, together: bool, eps: float
+) -> Array:
+    """``y``, recorded as what the kernel has made of ``arrays``: the input, the weight and the bias."""
+    return y
+
+
+def _normalized_channels_gradients(
+    g: Any, arrays: Any, arrays_shapes: Any, mean: Array, variance: Array, groups: int, together: bool, eps: float
+) -> Any:
+    return kernel.normalize_channels_backward(g, *arrays, mean, variance, groups, together, eps)
+
+
+define_rule(_as_normalized_channels, ignores=("y",), arrays=_normalized_channels_gradients)
+
+
+@primitive
+def _standardized_channels(arrays: list[Array | None], mean: Array, variance: Array, eps: float) -> Array:
+    return kernel.standardize_channels(*arrays, mean, variance, eps)
+
+
+def _standardized_channels_gradients(g: Any, arrays: Any, arrays_shapes: Any, mean: Array, variance: Array, eps: float) -> Any:
+    return kernel.standardize_channels_backward(g, *arrays, mean, variance, eps)
+
+
+define_rule(_standardized_channels, arrays=_standardized_channels_gradients)
 
 
 def _update(running: Array | None, batch: Array, momentum: float) -> None:

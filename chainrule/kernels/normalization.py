@@ -10,6 +10,7 @@ instance and group normalisation are one, in either order of memory.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -169,3 +170,473 @@ def _rows_backward_block(
             to[j] = r * (above[j] * weight[j] - level - normal * slope)
             g_weight[j] += above[j] * (normal * r)
             g_bias[j] += above[j]
+
+
+# ---- of channels ----------------------------------------------------------------------------------------
+#
+# Of x (N, C, ...) the channels come in groups of neighbours; a group of one example is normalised by its own mean and variance,
+# or with ``together`` that of all examples. So statistics are of shape (N, groups), or (1, groups).
+
+
+@kernel
+def normalize_channels(
+    x: Array, weight: Array | None, bias: Array | None, groups: int, together: bool, eps: float
+) -> tuple[Array, Any, Any]:
+    """(x - mean) / sqrt(variance + eps) weight + bias, with that mean and variance."""
+    grouped, axes = _grouped(x, groups, together)
+    mean = np.mean(grouped, axis=axes, keepdims=True)
+    centred = grouped - mean
+    variance = np.mean(centred * centred, axis=axes, keepdims=True)
+    y = np.reshape(centred / np.sqrt(variance + eps), x.shape)
+    if weight is not None:
+        y = y * by_channel(x, weight)
+    shape = (-1, groups)
+    return (y if bias is None else y + by_channel(x, bias)), np.reshape(mean, shape), np.reshape(variance, shape)
+
+
+@kernel
+def normalize_channels_backward(
+    g: Array,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    variance: Array,
+    groups: int,
+    together: bool,
+    eps: float,
+) -> tuple[Array, Array | None, Array | None]:
+    """The gradients of ``x``, ``weight`` and ``bias``."""
+    grouped, axes = _grouped(x, groups, together)
+    centred = grouped - np.mean(grouped, axis=axes, keepdims=True)
+    scale = 1 / np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True) + eps)
+    normal = centred * scale
+    h = np.reshape(g if weight is None else g * by_channel(x, weight), grouped.shape)
+    gx = (h - np.mean(h, axis=axes, keepdims=True) - normal * np.mean(h * normal, axis=axes, keepdims=True)) * scale
+    others = (0, *range(2, x.ndim))
+    return (
+        np.reshape(gx, x.shape),
+        None if weight is None else np.sum(g * np.reshape(normal, x.shape), axis=others),
+        None if bias is None else np.sum(g, axis=others),
+    )
+
+
+@kernel
+def standardize_channels(x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float) -> Array:
+    """(x - mean) / sqrt(variance + eps) weight + bias, with a mean and a variance (C,) that are given."""
+    scale = 1 / np.sqrt(variance + eps)
+    y = (x - by_channel(x, mean)) * by_channel(x, scale if weight is None else scale * weight)
+    return y if bias is None else y + by_channel(x, bias)
+
+
+@kernel
+def standardize_channels_backward(
+    g: Array, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float
+) -> tuple[Array, Array | None, Array | None]:
+    """The gradients of ``x``, ``weight`` and ``bias``."""
+    scale = 1 / np.sqrt(variance + eps)
+    others = (0, *range(2, x.ndim))
+    return (
+        g * by_channel(x, scale if weight is None else scale * weight),
+        None if weight is None else np.sum(g * (x - by_channel(x, mean)), axis=others) * scale,
+        None if bias is None else np.sum(g, axis=others),
+    )
+
+
+def by_channel(x: Array, a: Array) -> Array:
+    """``a`` (C,) in a shape that broadcasts with ``x`` (N, C, ...)."""
+    return np.reshape(a, (-1, *[1] * (x.ndim - 2)))
+
+
+def _grouped(x: Array, groups: int, together: bool) -> tuple[Array, tuple[int, ...]]:
+    """``x`` with an axis for the groups and one for the channels of a group, and the axes that are normalised over."""
+    n, channels, *rest = x.shape
+    grouped = np.reshape(x, (n, groups, channels // groups, *rest))
+    return grouped, (*((0,) * together), *range(2, grouped.ndim))
+
+
+def _pays(*arrays: Array | None) -> bool:
+    x = arrays[0]
+    return dense(*arrays) and x is not None and x.size >= 4096
+
+
+@normalize_channels.compiled(when=lambda x, weight, bias, *rest: _pays(x, weight, bias))
+def _(x: Array, weight: Array | None, bias: Array | None, groups: int, together: bool, eps: float) -> Any:
+    data = _Channels(x, together)
+    matrix = data.matrix(x)
+    mean, variance = _of_groups(*data.moments(matrix), data.count, groups)
+    scale = _spread(1 / np.sqrt(variance + eps), x, weight)
+    return data.affine(x, matrix, _spread(mean, x), scale, bias), mean.astype(x.dtype), variance.astype(x.dtype)
+
+
+@normalize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(g, x, weight, bias))
+def _(
+    g: Array,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    variance: Array,
+    groups: int,
+    together: bool,
+    eps: float,
+) -> Any:
+    data = _Channels(x, together)
+    above, matrix = data.matrix(g), data.matrix(x)
+    r = 1 / np.sqrt(variance.astype(np.float64) + eps)
+    means, rs = _spread(mean, x), _spread(r, x)
+    total, along = data.sums(above, matrix, means)  # of g, and of g (x - mean)
+    level, slope = (_by_group(sums if weight is None else sums * weight, groups) for sums in (total, along))
+    n = data.count * (x.shape[1] // groups)
+    gx = data.gradient(
+        x,
+        above,
+        matrix,
+        means,
+        rs if weight is None else rs * weight,
+        -_spread(slope * r**3 / n, x),
+        -_spread(level * r / n, x),
+    )
+    return gx, (along * rs).sum(0).astype(x.dtype), total.sum(0).astype(x.dtype)
+
+
+def _of_groups(mean: Array, second: Array, count: int, groups: int) -> tuple[Array, Array]:
+    """The mean and the variance of each group, from the mean and the sum of squares about it of each channel."""
+    channels = mean.shape[1] // groups
+    if channels == 1:
+        return mean, second / count
+    mean = mean.reshape(-1, groups, channels)
+    middle = mean.mean(-1)
+    squares = second.reshape(mean.shape) + count * np.square(mean - middle[:, :, None])
+    return middle, squares.sum(-1) / (count * channels)
+
+
+def _by_group(a: Array, groups: int) -> Array:
+    """Sums over the channels of each group."""
+    return a if a.shape[1] == groups else a.reshape(len(a), groups, -1).sum(-1)
+
+
+def _spread(a: Array, x: Array, weight: Array | None = None) -> Array:
+    """Numbers of groups as numbers of channels, times ``weight``."""
+    spread = a if a.shape[1] == x.shape[1] else np.repeat(a, x.shape[1] // a.shape[1], axis=1)
+    return spread if weight is None else spread * weight
+
+
+@standardize_channels.compiled(when=lambda x, weight, bias, *rest: _pays(x, weight, bias))
+def _(x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float) -> Any:
+    data = _Channels(x, together=True)
+    scale = 1 / np.sqrt(variance + eps)
+    return data.affine(x, data.matrix(x), mean, scale if weight is None else scale * weight, bias)
+
+
+@standardize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(g, x, weight, bias))
+def _(g: Array, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float) -> Any:
+    data = _Channels(x, together=True)
+    above = data.matrix(g)
+    scale = 1 / np.sqrt(variance + eps)
+    gx = data.affine(x, above, None, scale if weight is None else scale * weight, None)
+    if weight is None and bias is None:
+        return gx, None, None
+    total, along = data.sums(above, data.matrix(x), mean)
+    return gx, (along[0] * scale).astype(x.dtype), total[0].astype(x.dtype)
+
+
+class _Channels:
+    """How arrays (N, C, ...) of one order in memory are worked through, as matrices.
+
+    Channels-last, a row of the matrix is of one pixel; or of several, ``fold``, where there are few channels. A block is of
+    ``rows`` rows. Else a row is one channel of one example, and a block by itself, and ``rows`` are worked at in one go.
+    Coefficients and sums are of shape (examples, C), where all examples count as one if ``together``; they are float64.
+    """
+
+    def __init__(self, x: Array, together: bool):
+        n, self.channels = x.shape[:2]
+        size = prod(x.shape[2:])
+        self.last = self.channels > 1 and x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
+        self.examples = 1 if together else n
+        self.count = n * size // self.examples
+        self.width = size
+        self.fold, self.rows, blocks = 1, _rows_of(size), n
+        if self.last:
+            self.fold, self.rows = _shape_of_blocks(self.count, self.channels, together)
+            self.width = self.channels * self.fold
+            blocks = -(-self.count // (self.rows * self.fold)) * self.examples
+        self.shape = (blocks, 2, self.channels * self.fold)
+
+    def matrix(self, x: Array) -> Array:
+        """``x`` as a matrix, copied if its memory has another order."""
+        return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1) if self.last else x).reshape(-1, self.width)
+
+    def like(self, x: Array) -> Array:
+        """An array like ``x`` with any contents."""
+        if not self.last:
+            return empty(x.shape, x.dtype)
+        made = empty((x.shape[0], *x.shape[2:], self.channels), x.dtype)
+        return made.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+    def coefficients(self, *each: Array | None, dtype: Any) -> Array:
+        """For each column, or for each row of the matrix, of all examples; None for zeros."""
+        made = _aligned((len(each), self.examples, self.fold, self.channels), dtype)
+        for to, a in zip(made, each, strict=True):
+            to[...] = 0 if a is None else a.reshape(-1, 1, self.channels)
+        return made.reshape(len(each), self.examples, -1)
+
+    def moments(self, matrix: Array) -> tuple[Array, Array]:
+        """The mean of each channel, and the sum of squares about it."""
+        parts = _aligned(self.shape, matrix.dtype)
+        (_moments_last if self.last else _moments_first)(matrix, parts, self.rows)
+        merged = np.zeros((2, self.examples, self.channels))
+        rows, each = (self.rows, len(matrix)) if self.last else (self.width, self.width * len(parts))
+        _merge(parts, rows, each, self.fold, *merged)
+        return merged[0], merged[1]
+
+    def sums(self, g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+        """The sums of g and of g (x - mean) of each channel."""
+        parts = _aligned(self.shape, x.dtype)
+        (_sums_last if self.last else _sums_first)(g, x, *self.coefficients(mean, dtype=x.dtype), parts, self.rows)
+        total = np.zeros((2, self.examples, self.channels))
+        _add(parts, self.fold, *total)
+        return total[0], total[1]
+
+    def affine(self, x: Array, matrix: Array, mean: Array | None, scale: Array, shift: Array | None) -> Array:
+        """(x - mean) scale + shift."""
+        out = self.like(x)
+        coefficients = self.coefficients(mean, scale, shift, dtype=x.dtype)
+        (_affine_last if self.last else _affine_first)(matrix, *coefficients, self.matrix(out), self.rows)
+        return out
+
+    def gradient(self, x: Array, g: Array, matrix: Array, mean: Array, scale: Array, slope: Array, level: Array) -> Array:
+        """G scale + (x - mean) slope + level."""
+        out = self.like(x)
+        coefficients = self.coefficients(mean, scale, slope, level, dtype=x.dtype)
+        (_gradient_last if self.last else _gradient_first)(g, matrix, *coefficients, self.matrix(out), self.rows)
+        return out
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """A small array with any contents that starts with a line of the cache: a vector that lies in two takes twice as long."""
+    n, line = prod(shape), 64 // np.dtype(dtype).itemsize
+    made = np.empty(n + line, dtype)
+    start = -(made.ctypes.data // made.itemsize) % line
+    return made[start : start + n].reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _shape_of_blocks(pixels: int, channels: int, ragged: bool) -> tuple[int, int]:
+    """How many of an example's pixels to make a row of, and how many such rows a block, of which the last may be shorter."""
+    fold = 1
+    while channels * fold < 512 and pixels % (2 * fold) == 0:
+        fold *= 2
+    rows = max(1, pixels // fold)
+    most = max(16, _BLOCK // (channels * fold))
+    if ragged or rows <= most:
+        return fold, min(rows, most)
+    return fold, max(n for n in range(1, most + 1) if rows % n == 0)
+
+
+# channels-last
+
+
+@compiled
+def _moments_last(x: Any, parts: Any, rows: int) -> None:
+    parallel_for(_moments_last_block, (x, parts, rows), len(parts), 1)
+
+
+@compiled
+def _moments_last_block(x: Any, parts: Any, rows: int, start: int, stop: int) -> None:
+    """The sums of x and x^2 are about the block's first row, which lies nearer to the mean than zero may."""
+    zero = x.dtype.type(0)
+    for block in range(start, stop):
+        data = x[block * rows : block * rows + rows]
+        pivot, first, second = data[0], parts[block, 0], parts[block, 1]
+        for j in range(len(pivot)):
+            first[j] = second[j] = zero
+        whole = len(data) - len(data) % 4
+        for i in range(0, whole, 4):
+            p, q, r, s = data[i], data[i + 1], data[i + 2], data[i + 3]
+            for j in range(len(pivot)):
+                a, b, c, d = p[j] - pivot[j], q[j] - pivot[j], r[j] - pivot[j], s[j] - pivot[j]
+                first[j] += (a + b) + (c + d)
+                second[j] += (a * a + b * b) + (c * c + d * d)
+        for i in range(whole, len(data)):
+            p = data[i]
+            for j in range(len(pivot)):
+                a = p[j] - pivot[j]
+                first[j] += a
+                second[j] += a * a
+        n = x.dtype.type(len(data))
+        for j in range(len(pivot)):
+            offset = first[j] / n
+            second[j] -= first[j] * offset
+            first[j] = pivot[j] + offset
+
+
+@compiled
+def _sums_last(g: Any, x: Any, mean: Any, parts: Any, rows: int) -> None:
+    parallel_for(_sums_last_block, (g, x, mean, parts, rows), len(parts), 1)
+
+
+@compiled
+def _sums_last_block(g: Any, x: Any, mean: Any, parts: Any, rows: int, start: int, stop: int) -> None:
+    zero = x.dtype.type(0)
+    for block in range(start, stop):
+        data, above = x[block * rows : block * rows + rows], g[block * rows : block * rows + rows]
+        middle, first, second = mean[block * len(mean) // len(parts)], parts[block, 0], parts[block, 1]
+        for j in range(len(middle)):
+            first[j] = second[j] = zero
+        whole = len(data) - len(data) % 2
+        for i in range(0, whole, 2):
+            p, q, a, b = data[i], data[i + 1], above[i], above[i + 1]
+            for j in range(len(middle)):
+                first[j] += a[j] + b[j]
+                second[j] += a[j] * (p[j] - middle[j]) + b[j] * (q[j] - middle[j])
+        for i in range(whole, len(data)):
+            p, a = data[i], above[i]
+            for j in range(len(middle)):
+                first[j] += a[j]
+                second[j] += a[j] * (p[j] - middle[j])
+
+
+@compiled
+def _affine_last(x: Any, mean: Any, scale: Any, shift: Any, y: Any, rows: int) -> None:
+    parallel_for(_affine_last_block, (x, mean, scale, shift, y, len(x) // len(mean)), len(x), rows)
+
+
+@compiled
+def _affine_last_block(x: Any, mean: Any, scale: Any, shift: Any, y: Any, rows: int, start: int, stop: int) -> None:
+    e = start // rows
+    m, a, b = mean[e], scale[e], shift[e]
+    for i in range(start, stop):
+        row, to = x[i], y[i]
+        for j in range(len(m)):
+            to[j] = (row[j] - m[j]) * a[j] + b[j]
+
+
+@compiled
+def _gradient_last(g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any, gx: Any, rows: int) -> None:
+    parallel_for(_gradient_last_block, (g, x, mean, scale, slope, level, gx, len(x) // len(mean)), len(x), rows)
+
+
+@compiled
+def _gradient_last_block(
+    g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any, gx: Any, rows: int, start: int, stop: int
+) -> None:
+    e = start // rows
+    m, a, b, d = mean[e], scale[e], slope[e], level[e]
+    for i in range(start, stop):
+        above, row, to = g[i], x[i], gx[i]
+        for j in range(len(m)):
+            to[j] = above[j] * a[j] + ((row[j] - m[j]) * b[j] + d[j])
+
+
+# channels first
+
+
+@compiled
+def _moments_first(x: Any, parts: Any, rows: int) -> None:
+    parallel_for(_moments_first_block, (x, parts), len(x), rows)
+
+
+@compiled
+def _moments_first_block(x: Any, parts: Any, start: int, stop: int) -> None:
+    channels = parts.shape[2]
+    n = x.dtype.type(x.shape[1])
+    for i in range(start, stop):
+        row = x[i]
+        total = x.dtype.type(0)
+        for j in range(len(row)):
+            total += row[j]
+        middle = total / n
+        squares = x.dtype.type(0)
+        for j in range(len(row)):
+            squares += (row[j] - middle) * (row[j] - middle)
+        parts[i // channels, 0, i % channels], parts[i // channels, 1, i % channels] = middle, squares
+
+
+@compiled
+def _sums_first(g: Any, x: Any, mean: Any, parts: Any, rows: int) -> None:
+    parallel_for(_sums_first_block, (g, x, mean.reshape(-1), parts), len(x), rows)
+
+
+@compiled
+def _sums_first_block(g: Any, x: Any, mean: Any, parts: Any, start: int, stop: int) -> None:
+    channels = parts.shape[2]
+    for i in range(start, stop):
+        above, row = g[i], x[i]
+        middle = mean[i % len(mean)]
+        total = along = x.dtype.type(0)
+        for j in range(len(row)):
+            total += above[j]
+            along += above[j] * (row[j] - middle)
+        parts[i // channels, 0, i % channels], parts[i // channels, 1, i % channels] = total, along
+
+
+@compiled
+def _affine_first(x: Any, mean: Any, scale: Any, shift: Any, y: Any, rows: int) -> None:
+    arguments = x, mean.reshape(-1), scale.reshape(-1), shift.reshape(-1), y
+    parallel_for(_affine_first_block, arguments, len(x), rows)
+
+
+@compiled
+def _affine_first_block(x: Any, mean: Any, scale: Any, shift: Any, y: Any, start: int, stop: int) -> None:
+    for i in range(start, stop):
+        row, to, k = x[i], y[i], i % len(mean)
+        m, a, b = mean[k], scale[k], shift[k]
+        for j in range(len(row)):
+            to[j] = (row[j] - m) * a + b
+
+
+@compiled
+def _gradient_first(g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any, gx: Any, rows: int) -> None:
+    arguments = g, x, mean.reshape(-1), scale.reshape(-1), slope.reshape(-1), level.reshape(-1), gx
+    parallel_for(_gradient_first_block, arguments, len(x), rows)
+
+
+@compiled
+def _gradient_first_block(
+    g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any, gx: Any, start: int, stop: int
+) -> None:
+    for i in range(start, stop):
+        above, row, to, k = g[i], x[i], gx[i], i % len(mean)
+        m, a, b, d = mean[k], scale[k], slope[k], level[k]
+        for j in range(len(row)):
+            to[j] = above[j] * a + ((row[j] - m) * b + d)
+
+
+# what blocks have found, put together in order
+
+
+@compiled
+def _merge(parts: Any, rows: int, each: int, fold: int, mean: Any, squares: Any) -> None:
+    """Means and sums of squares of parts, each of ``rows`` elements but perhaps the last, into those of all.
+
+    Source: T. Chan, G. Golub, R. LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
+    """
+    channels, blocks = mean.shape[1], len(parts) // len(mean)
+    for e in range(len(mean)):
+        m, s = mean[e], squares[e]
+        before = 0.0
+        for block in range(e * blocks, e * blocks + blocks):
+            n = float(min(rows, each - block * rows))
+            for k in range(fold):
+                means = parts[block, 0, k * channels : k * channels + channels]
+                seconds = parts[block, 1, k * channels : k * channels + channels]
+                for c in range(channels):
+                    second, step = np.float64(seconds[c]), means[c] - m[c]
+                    m[c] += step * (n / (before + n))
+                    s[c] += (0.0 if second < 0 else second) + step * step * (before * n / (before + n))
+                before += n
+
+
+@compiled
+def _add(parts: Any, fold: int, first: Any, second: Any) -> None:
+    channels, blocks = first.shape[1], len(parts) // len(first)
+    for e in range(len(first)):
+        a, b = first[e], second[e]
+        for block in range(e * blocks, e * blocks + blocks):
+            for k in range(fold):
+                p = parts[block, 0, k * channels : k * channels + channels]
+                q = parts[block, 1, k * channels : k * channels + channels]
+                for c in range(channels):
+                    a[c] += p[c]
+                    b[c] += q[c]
