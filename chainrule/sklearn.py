@@ -13,8 +13,7 @@ from .core.arrays import Array
 from .core.config import enable_grad
 from .data import DataLoader, TensorDataset, random_split
 from .functional import softmax
-from .train import EarlyStopping, Trainer
-from .train.trainer import predict
+from .train import EarlyStopping, Trainer, predict
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin

@@ -41,7 +41,7 @@ def test_it_learns_saves_and_reloads(example, arguments, tmp_path, capsys):
     assert example.main(arguments) == 0
     printed = capsys.readouterr().out
     assert "400 training and 100 test images" in printed
-    assert len(re.findall(r"^epoch \d/2 .* test accuracy", printed, re.MULTILINE)) == 2
+    assert len(re.findall(r"^epoch \d/2 .* validation accuracy", printed, re.MULTILINE)) == 2
     trained, reloaded = re.search(r"Test accuracy (\S+)%; reloaded from the file (\S+)%", printed).groups()
     assert trained == reloaded and float(trained) > 50
     assert read_metadata(tmp_path / "out" / "model.safetensors") == {"epochs": "2"}
@@ -59,15 +59,15 @@ def test_the_same_seed_gives_the_same_model(example, arguments, tmp_path):
 
 @pytest.mark.parametrize(("batches", "epochs"), [(0, 0), (20, 1)])
 def test_an_interrupt_saves_what_there_is(example, arguments, tmp_path, capsys, monkeypatch, batches, epochs):
-    step, done = example.Training.step, []
+    forward, done = example.train.Trainer.forward, []
 
-    def interrupted(self, images, labels):
+    def interrupted(self, batch):
         if len(done) == batches:
             raise KeyboardInterrupt
-        done.append(len(labels))
-        return step(self, images, labels)
+        done.extend([batch] * self.model.training)
+        return forward(self, batch)
 
-    monkeypatch.setattr(example.Training, "step", interrupted)
+    monkeypatch.setattr(example.train.Trainer, "forward", interrupted)
     assert example.main(arguments) == example.INTERRUPTED == 130
     assert f"Saved the model after {epochs} of 2 epochs" in capsys.readouterr().out
     state = load(tmp_path / "out" / "model.safetensors")

@@ -8,7 +8,7 @@ from .finder import LearningRates, find_learning_rate
 from .loggers import CSVLogger, LearningRateMonitor, PlotCurves, TensorBoard
 from .progress import Progress
 from .stopping import EarlyStopping, TerminateOnNaN
-from .trainer import Trainer
+from .trainer import Trainer, predict
 
 __all__ = [
     "CSVLogger",
@@ -26,5 +26,6 @@ __all__ = [
     "find_learning_rate",
     "load_checkpoint",
     "metrics",
+    "predict",
     "save_checkpoint",
 ]
