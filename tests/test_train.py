@@ -227,6 +227,9 @@ def test_early_stopping_restores_the_best(mode):
     made.fit(loader(), 7, validation=loader())
     assert made.epoch == 6 and stopping.best_epoch == 3
     np.testing.assert_array_equal(made.model[0].weight.data, weights[2])
+    made.callbacks = [Script(losses), stopping]
+    made.fit(loader(), 9, validation=loader())  # it stays stopped, as where it was loaded from a checkpoint
+    assert made.epoch == 6
     with pytest.raises(ValueError, match="'min' or 'max'"):
         train.EarlyStopping(mode="least")
     with pytest.raises(KeyError, match="no result 'validation accuracy' to monitor; there are 'train loss', 'train accuracy'"):
@@ -269,10 +272,12 @@ def full(folder, make=optim.AdamW, schedule=None, stop=None, workers=0):
         nn.CrossEntropyLoss(),
         metrics=kinds,
         scheduler=None if schedule is None else schedule(optimizer),
+        schedule="step" if make is optim.AdamW else "epoch",
         callbacks=[
             train.ModelCheckpoint(folder, monitor="validation loss", every_steps=1, keep_all=True),
             StopAt(stop),
             train.EarlyStopping(patience=50),
+            train.LearningRateMonitor(),
             train.GradientAccumulation(2),
         ],
         progress=False,

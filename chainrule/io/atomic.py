@@ -45,6 +45,13 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     _sync_folder(target.parent)
 
 
+def remove_unfinished(path: str | PathLike[str]) -> None:
+    """Remove what lies beside ``path`` because a process was killed while it wrote; its name may have wildcards."""
+    target = Path(path)
+    for left_over in target.parent.glob(f".{target.name}.*.tmp"):
+        left_over.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the new name itself outlive a crash, where the system can."""
     if os.name != "posix":

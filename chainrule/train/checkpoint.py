@@ -13,6 +13,7 @@ import numpy as np
 from ..core.arrays import Array, is_array
 from ..core.variable import Variable
 from ..io import load, read_metadata, save
+from ..io.atomic import remove_unfinished
 from .callback import Callback, Monitor
 
 if TYPE_CHECKING:
@@ -133,8 +134,7 @@ class ModelCheckpoint(Callback):
 
     def on_fit_start(self, trainer: Trainer) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left_over in self.folder.glob(".*.safetensors.*.tmp"):  # of a training that was killed while it saved
-            left_over.unlink(missing_ok=True)
+        remove_unfinished(self.folder / "*.safetensors")
 
     def on_step_end(self, trainer: Trainer) -> None:
         if self.every_steps and trainer.step % self.every_steps == 0:

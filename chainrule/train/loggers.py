@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..io.atomic import replacing
+from ..io.atomic import remove_unfinished, replacing
 from ..viz.figures import plot_curves
 from .callback import Callback
 
@@ -24,7 +24,7 @@ class LearningRateMonitor(Callback):
     """
 
     def on_epoch_start(self, trainer: Trainer) -> None:
-        trainer.logs |= learning_rates(trainer)
+        trainer.logs = learning_rates(trainer) | trainer.logs  # where an epoch is gone on with, they are there
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:
@@ -45,6 +45,7 @@ class CSVLogger(Callback):
 
     def on_fit_start(self, trainer: Trainer) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.path)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         text = io.StringIO()

@@ -40,6 +40,9 @@ class EarlyStopping(Callback):
         self.best_epoch: int | None = None
         self._best_weights: dict[str, Any] | None = None
 
+    def on_fit_start(self, trainer: Trainer) -> None:
+        trainer.stop = trainer.stop or self.waited >= self.patience  # a checkpoint of a training that it has stopped
+
     def on_epoch_end(self, trainer: Trainer) -> None:
         if self.monitor.improved(trainer.logs):
             self.waited, self.best_epoch = 0, trainer.epoch

@@ -129,7 +129,6 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         self.model.train()
-        self.logs = {}
         batches: Iterable[Any] = self.loader
         if self._in_epoch:
             if self._batches_done:
@@ -139,6 +138,7 @@ class Trainer:
             self._in_epoch = False
         else:
             self._start_measuring(self.measures)
+            self.logs = {}
             self.batch, self._batches_done = 0, False
         self._emit("on_epoch_start")
         for batch in batches:
