@@ -11,6 +11,7 @@ from ..core.arrays import Array
 from ..dispatch import unwrap
 from ..kernels import recurrent as kernel
 from ..kernels.layer import dense, enabled
+from ..kernels.matmul import column_sums, matmul
 from ..kernels.memory import empty
 from .activation import relu, sigmoid, tanh
 from .fused import Fused
@@ -154,8 +155,7 @@ def _fused(
 
     def forward(x: Array, w_ih: Array, w_hh: Array, *others: Array) -> tuple[tuple[Array, ...], Any]:
         biases, state = others[: 2 * biased], tuple(s.copy() for s in others[2 * biased :])
-        rows, size = x.shape[0], w_hh.shape[1]
-        weight = np.ascontiguousarray(w_hh.T)
+        rows, size, weight = x.shape[0], w_hh.shape[1], np.ascontiguousarray(w_hh)
         bias = None if not biased else biases[0] if mode == "GRU" else biases[0] + biases[1]
         gates = linear(x, w_ih, bias)
         before = empty((rows, size), x.dtype)
@@ -185,11 +185,11 @@ def _fused(
         else:
             kernel.rnn_backward(g, gates, *state, w_hh, offsets, step, mode == "RNN_RELU", inner, block)
         yield linear(inner, w_ih.T) if needed[0] else None
-        yield inner.T @ x if needed[1] else None
-        yield recurrent.T @ before if needed[2] else None
+        yield matmul(inner.T, x) if needed[1] else None
+        yield matmul(recurrent.T, before) if needed[2] else None
         if biased:
-            yield np.sum(inner, axis=0) if needed[3] else None
-            yield np.sum(recurrent, axis=0) if needed[4] else None
+            yield column_sums(inner) if needed[3] else None
+            yield column_sums(recurrent) if needed[4] else None
         yield from state
 
     return Fused(mode, composition, forward, backward)

@@ -193,6 +193,7 @@ def _native() -> Any:
 
 parallel_for = Native("parallel_for", _native)
 tile, narrow_tile = Native("tile", _native), Native("narrow_tile", _native)
+low_tile, low_tile_rows = Native("low_tile", _native), Native("low_tile_rows", _native)
 tile_rows, tile_columns = Native("tile_rows", _native), Native("tile_columns", _native)
 vector_length = Native("vector_length", _native)
 carray = Native("carray", _native)

@@ -221,7 +221,11 @@ VECTOR, TILE_ROWS, TILE_VECTORS = (
 )
 
 
-def _tile(vectors: int) -> Any:
+#: Rows of a tile for products of few rows, such as those of a batch.
+LOW_TILE_ROWS = 8 if TILE_ROWS == 12 else 4
+
+
+def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
     @intrinsic
     def tile(typingctx: Any, like: Any, k: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, out: Any, out_row: Any,
              alpha: Any, beta: Any) -> Any:  # fmt: skip
@@ -262,11 +266,11 @@ def _tile(vectors: int) -> Any:
             builder.position_at_end(loop)
             i = builder.phi(_WORD)
             i.add_incoming(_WORD(0), before)
-            sums = [builder.phi(vector) for _ in range(TILE_ROWS * vectors)]
+            sums = [builder.phi(vector) for _ in range(rows * vectors)]
             a_now, b_now = at(a, builder.mul(i, a_step)), at(b, builder.mul(i, b_step))
             columns = [builder.load(vector_at(b_now, j), align=scalar.bitwidth // 8) for j in range(vectors)]
             more = []
-            for r in range(TILE_ROWS):
+            for r in range(rows):
                 left = spread(builder.load(at(a_now, builder.mul(a_row, _WORD(r)))))
                 more += [builder.call(fma, [left, columns[j], sums[r * vectors + j]]) for j in range(vectors)]
             for total, new in zip(sums, more, strict=True):
@@ -285,7 +289,7 @@ def _tile(vectors: int) -> Any:
             with builder.if_else(builder.fcmp_ordered("==", beta, number(0.0))) as branches:
                 for branch, reads in zip(branches, (False, True), strict=True):
                     with branch:
-                        for r in range(TILE_ROWS):
+                        for r in range(rows):
                             row = at(out, builder.mul(out_row, _WORD(r)))
                             for j in range(vectors):
                                 place, value = vector_at(row, j), builder.fmul(totals[r * vectors + j], alpha)
@@ -300,13 +304,19 @@ def _tile(vectors: int) -> Any:
     return tile
 
 
-tile, narrow_tile = _tile(TILE_VECTORS), _tile(1)
+tile, narrow_tile, low_tile = _tile(TILE_VECTORS), _tile(1), _tile(TILE_VECTORS, LOW_TILE_ROWS)
 
 
 @intrinsic
 def tile_rows(typingctx: Any) -> Any:
     """The number of rows of a tile."""
     return types.intp(), lambda context, builder, signature, args: _WORD(TILE_ROWS)
+
+
+@intrinsic
+def low_tile_rows(typingctx: Any) -> Any:
+    """The number of rows of a low tile."""
+    return types.intp(), lambda context, builder, signature, args: _WORD(LOW_TILE_ROWS)
 
 
 @intrinsic

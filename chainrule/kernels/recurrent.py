@@ -16,20 +16,42 @@ from typing import Any
 
 import numpy as np
 
-from .layer import compiled, gemm, parallel_for
+from .gemm import _add_part, _pack_panel
+from .layer import compiled, low_tile, low_tile_rows, parallel_for, tile_columns
 from .math import sigmoid, tanh
-
-_COLUMNS, _DEPTH = 128, 256  # of a product so small that BLAS does not copy its operands
 
 
 @compiled
-def _product(a: Any, b: Any, out: Any, beta: float) -> None:
-    """Compute out = a b + beta out for an ``a`` of few rows, part by part."""
-    for first in range(0, b.shape[0], _DEPTH):
-        last = min(first + _DEPTH, b.shape[0])
-        for left in range(0, b.shape[1], _COLUMNS):
-            right = min(left + _COLUMNS, b.shape[1])
-            gemm(a[:, first:last], b[first:last, left:right], out[:, left:right], 1.0, beta if first == 0 else 1.0)
+def _panels(b: Any) -> Any:
+    """A matrix copied into the order in which tiles of a product read it: (panels, rows, columns of a tile)."""
+    k, n = b.shape
+    columns = tile_columns(b)
+    panels = np.empty(((n + columns - 1) // columns, k, columns), b.dtype)
+    for q in range(len(panels)):
+        _pack_panel(b[:, q * columns : min((q + 1) * columns, n)], panels[q].reshape(-1), columns)
+    return panels
+
+
+@compiled
+def _product(a: Any, panels: Any, out: Any, beta: float) -> None:
+    """Compute out = a b + beta out for an ``a`` of few rows, where ``panels`` are a copy of b."""
+    m, n, k = out.shape[0], out.shape[1], panels.shape[1]
+    rows, columns, item = low_tile_rows(), tile_columns(out), out.itemsize
+    one, factor, none = out.dtype.type(1), out.dtype.type(beta), out.dtype.type(0)
+    edge, last, whole = np.empty((rows, columns), out.dtype), np.zeros((rows, k), out.dtype), m // rows * rows
+    for r in range(whole, m):
+        last[r - whole] = a[r]
+    for q in range(len(panels)):
+        filled = min(columns, n - q * columns)
+        for r in range(0, m, rows):
+            height = min(rows, m - r)
+            left, step = (a[r:].ctypes.data, a.strides[0] // item) if r < whole else (last.ctypes.data, k)
+            place = out.ctypes.data + r * out.strides[0] + q * columns * item
+            if height == rows and filled == columns:
+                low_tile(out, k, left, step, 1, panels[q].ctypes.data, columns, place, out.strides[0] // item, one, factor)
+            else:  # what reaches over the edge is computed whole, and copied in part
+                low_tile(out, k, left, step, 1, panels[q].ctypes.data, columns, edge.ctypes.data, columns, one, none)
+                _add_part(edge, out, place, height, filled, factor)
 
 
 @compiled
@@ -54,8 +76,8 @@ def block(n: int) -> int:
 
 @compiled
 def rnn(y: Any, before: Any, state: Any, weight: Any, offsets: Any, step: int, relu: bool, block: int) -> None:
-    """Make of W_ih x + b in ``y`` (rows, H) the outputs, and keep the states before them. ``weight`` is W_hh^T."""
-    parallel_for(_rnn_block, (y, before, state, weight, offsets, step, relu), len(state), block)
+    """Make of W_ih x + b in ``y`` (rows, H) the outputs, and keep the states before them. ``weight`` is W_hh."""
+    parallel_for(_rnn_block, (y, before, state, _panels(weight.T), offsets, step, relu), len(state), block)
 
 
 @compiled
@@ -86,7 +108,7 @@ def _rnn_block(
 @compiled
 def rnn_backward(g: Any, y: Any, state: Any, weight: Any, offsets: Any, step: int, relu: bool, inner: Any, block: int) -> None:
     """From the gradients of the outputs and of the state, as it is at the end, that of the sum in the tanh."""
-    parallel_for(_rnn_backward_block, (g, y, state, weight, offsets, step, relu, inner), len(state), block)
+    parallel_for(_rnn_backward_block, (g, y, state, _panels(weight), offsets, step, relu, inner), len(state), block)
 
 
 @compiled
@@ -118,9 +140,9 @@ def _rnn_backward_block(
 def lstm(gates: Any, y: Any, before: Any, cells: Any, h: Any, c: Any, weight: Any, offsets: Any, step: int, block: int) -> None:
     """Make of W_ih x + b in ``gates`` (rows, 4 H) the gates, and fill in the outputs; keep h and c before each.
 
-    ``weight`` is W_hh^T.
+    ``weight`` is W_hh.
     """
-    parallel_for(_lstm_block, (gates, y, before, cells, h, c, weight, offsets, step), len(h), block)
+    parallel_for(_lstm_block, (gates, y, before, cells, h, c, _panels(weight.T), offsets, step), len(h), block)
 
 
 @compiled
@@ -158,7 +180,7 @@ def lstm_backward(
     g: Any, gates: Any, cells: Any, h: Any, c: Any, weight: Any, offsets: Any, step: int, inner: Any, block: int
 ) -> None:
     """From the gradients of the outputs and of h and c, as they are at the end, those of the sums in the gates."""
-    parallel_for(_lstm_backward_block, (g, gates, cells, h, c, weight, offsets, step, inner), len(h), block)
+    parallel_for(_lstm_backward_block, (g, gates, cells, h, c, _panels(weight), offsets, step, inner), len(h), block)
 
 
 @compiled
@@ -206,7 +228,7 @@ def gru(
     """Make of W_ih x + b_ih in ``gates`` (rows, 3 H) the gates, and fill in the outputs; keep the states before them, and
     W_hn h + b_hn in ``inside``. ``weight`` is W_hh^T, ``bias`` b_hh.
     """
-    parallel_for(_gru_block, (gates, y, before, inside, h, weight, bias, offsets, step), len(h), block)
+    parallel_for(_gru_block, (gates, y, before, inside, h, _panels(weight.T), bias, offsets, step), len(h), block)
 
 
 @compiled
@@ -258,7 +280,7 @@ def gru_backward(
     block: int,
 ) -> None:
     """From the gradients of the outputs and of h, as it is at the end, those of W_ih x + b_ih and of W_hh h + b_hh."""
-    arguments = (g, gates, before, inside, h, weight, offsets, step, inner, recurrent)
+    arguments = (g, gates, before, inside, h, _panels(weight), offsets, step, inner, recurrent)
     parallel_for(_gru_backward_block, arguments, len(h), block)
 
 
