@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit wheel peers bench docs clean
+.PHONY: demo test lint types unit wheel peers bench docs site clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/fashion_mnist.py $(ARGS)
@@ -37,10 +37,15 @@ bench: peers
 	$(BIN)/python -m benchmarks tape $(ARGS)
 	$(BIN)/python -m benchmarks scientific $(ARGS)
 
-# the page of what can be differentiated is generated; the examples in all pages are run
-docs: $(VENV)/test
+# the page of what can be differentiated is generated, the examples in all pages are run, and the site is built, in build/site
+docs: $(VENV)/test site
 	$(BIN)/python docs/make_coverage.py
 	$(BIN)/pytest docs README.md
+
+# a broken link is an error
+site: $(VENV)/test
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
 	rm -rf $(VENV) build dist runs

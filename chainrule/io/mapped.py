@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from math import prod
 from mmap import ACCESS_COPY, mmap
@@ -18,7 +19,7 @@ Bytes: TypeAlias = mmap | memoryview | bytearray
 
 
 def map_file(path: str | PathLike[str]) -> mmap:
-    """The bytes of a file, of which the system reads those that are looked at.
+    """The bytes of a file, of which the system reads those that are looked at (on Windows, all at once).
 
     Raises:
         OSError: the file doesn't exist or cannot be read.
@@ -26,7 +27,11 @@ def map_file(path: str | PathLike[str]) -> mmap:
     """
     with Path(path).open("rb") as file:
         try:
-            return mmap(file.fileno(), 0, access=ACCESS_COPY)
+            if os.name != "nt":
+                return mmap(file.fileno(), 0, access=ACCESS_COPY)
+            buffer = mmap(-1, os.fstat(file.fileno()).st_size)  # no file that is mapped could be replaced there
+            file.readinto(buffer)
+            return buffer
         except ValueError as error:
             raise ValueError("the file is empty") from error
 
