@@ -1,9 +1,9 @@
 """Measure frameworks side by side: each in a process of its own, taking turns, gradients checked equal first.
 
 A benchmark is a module with ``CASES``: for each name, for each framework, a function that imports the framework and returns
-``step``, which does the work once and returns the gradients (or values) as a list of arrays, or has a ``values`` that does. It may have a ``TOLERANCE``,
-relative and absolute, for these, and a ``NOTE`` for its table. Single times mean little on a shared machine, so rounds go
-A B C A B C, and what counts is the ratio of medians.
+``step``, which does the work once and returns the gradients (or values) as a list of arrays, or has a ``values`` that returns
+what is to be compared. It may have a ``TOLERANCE``, relative and absolute, for these, and a ``NOTE`` for its table. Times
+alone mean little on a shared machine, so rounds go A B C A B C, and what counts is the ratio of medians.
 """
 
 from __future__ import annotations

@@ -285,3 +285,22 @@ def test_einsum_equals_numpys(terms, number_of_threads):
     x, y = (rng.standard_normal([lengths[i] for i in term]) for term in (left, right))
     got = matmul.einsum([x, y], [left, right], terms.split("->")[1])
     np.testing.assert_allclose(got, np.einsum(terms, x, y), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply"])
+def test_arithmetic_of_large_variables_is_numpys(name):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 30, 40, 5)).astype("f4")
+    function = getattr(np, name)
+    for a, b in (
+        (x, y),
+        (x, y.astype("f8")),
+        (x, y[:, :1]),
+        (x[:, :1], y),
+        (x, 2.0),
+        (x.transpose(2, 0, 1), y.transpose(2, 0, 1)),
+    ):
+        v, expected = chainrule.Variable(a), function(a, b)
+        got = function(v, b)
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got.data, expected)

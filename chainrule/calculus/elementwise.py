@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import composite, define_rule, elementwise, primitive, unwrap
+from ..kernels import arithmetic as kernel
 
 _LN2 = float(np.log(2.0))
 _LN10 = float(np.log(10.0))
@@ -20,9 +21,9 @@ def _zero_where(condition: Any, x: Any) -> Any:
 
 # ---- arithmetic -----------------------------------------------------------------------------------------
 
-elementwise(np.add, lambda g: g, lambda g: g)
-elementwise(np.subtract, lambda g: g, lambda g: -g)
-elementwise(np.multiply, lambda g, y: g * y, lambda g, x: g * x)
+elementwise(np.add, lambda g: g, lambda g: g, kernel=kernel.add)
+elementwise(np.subtract, lambda g: g, lambda g: -g, kernel=kernel.subtract)
+elementwise(np.multiply, lambda g, y: g * y, lambda g, x: g * x, kernel=kernel.multiply)
 elementwise(np.divide, lambda g, y: g / y, lambda g, ans, y: -(g * ans) / y)
 elementwise(np.negative, lambda g: -g)
 elementwise(np.positive, lambda g: g)

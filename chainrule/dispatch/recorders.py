@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Generated code has a branch for each set of inputs that may need a gradient: too many beyond so many inputs.
 MOST_INPUTS = 3
 
+#: Elements from which on a rule's kernel is asked.
+_LARGE = 2048
+
 
 class RecordedCall(Function):
     """A recorded call by generated code. There is a subclass for each function and set of inputs that need a gradient."""
@@ -103,6 +106,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_debugging": config.debug.get,
         "_function": rule.forward,
         "_given": _given,
+        "_kernel": rule.kernel,
         "_native": {ndarray},
         "_ndarray": ndarray,
         "_new": object.__new__,
@@ -261,7 +265,13 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
         f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
     )
     if not rule.defaults:
-        return f"_function({arguments})"
+        x = rule.parameters[0]
+        which = (
+            "_function"
+            if rule.kernel is None
+            else f"(_kernel if {x}.__class__ is _ndarray and {x}.size > {_LARGE} else _function)"
+        )
+        return f"{which}({arguments})"
     native = " and ".join((f"{{*map(type, {x})}} == _native" if of_sequence else f"{x}.__class__ is _ndarray") for x in inputs)
     bound = ", ".join(f"{name!r}: {name}" for name in rule.parameters)
     return f"_function({arguments}) if {native} else _given(_rule, {{{bound}}})"

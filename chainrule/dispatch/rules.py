@@ -84,7 +84,7 @@ class Rule:
         ignores: arguments that the gradient doesn't depend on.
         signature: a stand-in whose parameters are the function's, where Python can't tell them.
         linear: whether it is linear in these arguments, all together or each by itself; forward mode then calls it.
-        kernel: what computes the function on arrays, in its place.
+        kernel: what computes the function on large arrays, in its place.
     """
 
     def __init__(
@@ -97,7 +97,8 @@ class Rule:
         kernel: Callable[..., Any] | None = None,
     ):
         self.function = function
-        self.forward: Callable[..., Any] = getattr(function, "array_function", function) if kernel is None else kernel
+        self.forward: Callable[..., Any] = getattr(function, "array_function", function)
+        self.kernel = kernel
         self.derivatives = {name: Derivative(fn) for name, fn in derivatives.items()}
         self.ignores = frozenset(ignores)
         self._signature = signature
@@ -348,7 +349,7 @@ def define_rule(
         signature: a stand-in with the same parameters, for functions whose signature Python cannot tell.
         linear: ``"jointly"`` if it is linear in all these arguments together, ``"separately"`` if in each by itself (such
             as a product): forward mode then calls it on tangents. Without it, forward mode transposes the derivatives.
-        kernel: what computes the function on arrays, in its place and with the same positional arguments.
+        kernel: what computes the function on large arrays, in its place and with the same positional arguments.
 
     >>> import numpy as np, chainrule as cr
     >>> @cr.primitive
@@ -364,9 +365,9 @@ def define_rule(
     RECORDERS.pop(function, None)
 
 
-def elementwise(ufunc: np.ufunc, *derivatives: Callable[..., Any]) -> None:
+def elementwise(ufunc: np.ufunc, *derivatives: Callable[..., Any], kernel: Callable[..., Any] | None = None) -> None:
     """Say how a ufunc is differentiated: for each input, ``g`` times the partial derivative."""
-    RULES[ufunc] = Rule(ufunc, dict(zip("xyzw", derivatives, strict=False)))
+    RULES[ufunc] = Rule(ufunc, dict(zip("xyzw", derivatives, strict=False)), kernel=kernel)
 
 
 def composite(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
