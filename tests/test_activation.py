@@ -70,6 +70,18 @@ def test_elementary_functions(name):
     assert units_in_the_last_place(run(x), ELEMENTARY[name](x.astype(np.longdouble if name != "erf" else float))) <= 2
 
 
+def test_cheaper_elementary_functions():
+    """Their precision is another one: that of rounding the argument, or of results that are no normal numbers."""
+    for dtype in (np.float32, np.float64):
+        x = np.concatenate([np.linspace(-800, 0, 20_001), [-0.0, -np.inf, np.nan]]).astype(dtype)
+        wide = x.astype(np.longdouble)
+        exact = np.where(wide < np.log(np.finfo(dtype).tiny), 0, np.exp(wide))
+        assert units_in_the_last_place(looped(elementary.exp_below_zero)(x), exact) <= 2
+        x = np.concatenate([np.linspace(-30, 30, 2_001), [-np.inf, np.inf, np.nan]]).astype(dtype)
+        exact = np.vectorize(math.erfc, otypes=[float])(x)
+        np.testing.assert_allclose(looped(elementary.erfc)(x), exact, 300 * np.finfo(dtype).eps, 2 * np.finfo(dtype).tiny)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ELEMENTARY)
 def test_loops_over_elementary_functions_are_vectorised(name, dtype):
@@ -178,6 +190,34 @@ def test_compiled_loops_equal_their_references(name, options, function):
             np.testing.assert_allclose(got, y, tolerance, tolerance)
             np.testing.assert_allclose(gradient, g, tolerance, tolerance)
         assert value_and_gradient(channels_last)[0].strides == channels_last.strides or dtype == np.float16
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 2e-14), (np.float16, 4e-3)])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_compiled_softmax_equals_its_reference(name, dtype, tolerance):
+    """Each slice by itself is too small for the compiled version."""
+    for n in (1, 10, 65, 300):
+        x = (4 * rng.standard_normal((12, n, 101))).astype(dtype)
+        x[0, :, 0], x[1, 0, 0], x[2, -1, 0], x[3, -1, 0] = -np.inf, np.inf, np.nan, -np.inf
+        g = rng.standard_normal(x.shape).astype(dtype)
+
+        def value_and_gradient(x, g, axis):
+            v = cr.Variable(x)
+            y = getattr(F, name)(v, axis)
+            y.grad = np.take(g, 0, axis) if name == "logsumexp" else g
+            y.backward()
+            return y.data, v.grad
+
+        pairs = [value_and_gradient(x[:, :, i], g[:, :, i], 1) for i in range(x.shape[2])]
+        y, gradient = (np.stack([pair[i] for pair in pairs], axis=-1) for i in (0, 1))
+        last_x, last_g = x.transpose(0, 2, 1), g.transpose(0, 2, 1)
+        for array, cotangent, axis in [(x, g, 1), (last_x, last_g, 2), (np.ascontiguousarray(last_x), last_g, -1)]:
+            got = value_and_gradient(array, cotangent, axis)
+            for a, b in zip(got, (y, gradient), strict=True):
+                b = b if axis == 1 or b.ndim == 2 else b.transpose(0, 2, 1)
+                assert a.dtype == dtype
+                np.testing.assert_allclose(a, b, tolerance, tolerance)
 
 
 def test_results_do_not_depend_on_the_number_of_threads():

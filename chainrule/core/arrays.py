@@ -12,6 +12,11 @@ ndarray = np.ndarray
 #: Anything that speaks NumPy's protocols: ``numpy.ndarray``, ``cupy.ndarray``, ``dask.array.Array``.
 Array = Any
 
+
+class Memory(np.ndarray):
+    """Memory that one array lies in, and else its views: that array owns its data, as one without a base does."""
+
+
 _UNDIFFERENTIABLE_KINDS = frozenset("OSUmM")
 
 
@@ -37,6 +42,11 @@ def copy(x: Array) -> Array:
 def is_native(x: object) -> bool:
     """Whether ``x`` is NumPy's own array."""
     return x.__class__ is ndarray
+
+
+def owns_its_data(x: ndarray) -> bool:
+    """Whether ``x`` is no view of another array."""
+    return x.base is None or isinstance(x.base, Memory)
 
 
 def zeros(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import config
-from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray
+from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray, owns_its_data
 from .function import Edge, Function, Output, observe, output_edges
 from .variable import Leaf, Variable, as_variable
 
@@ -161,7 +161,7 @@ def walk(
 
 def _is_own(gx: Any, g: Any, f: Function) -> bool:
     """Whether no one but the walk sees the gradient that a call has returned."""
-    return gx.__class__ is ndarray and gx.base is None and gx is not g and f.ports is None and f.returns_fresh_arrays
+    return gx.__class__ is ndarray and owns_its_data(gx) and gx is not g and f.ports is None and f.returns_fresh_arrays
 
 
 def _seed(y: Variable, create_graph: bool) -> Any:

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from .layer import inlined
-from .math import erf, exp, expm1, softplus
+from .math import erfc, exp, exp_below_zero, expm1, softplus
 from .math import sigmoid as _sigmoid
 from .math import tanh as _tanh
 
@@ -92,14 +92,14 @@ def silu_gradient(g: Any, x: Any) -> Any:
 @inlined
 def gelu(x: Any) -> Any:
     number = type(x)
-    return x * (number(0.5) * (number(1) + erf(x * number(_ROOT_HALF))))
+    return x * (number(0.5) * erfc(x * number(-_ROOT_HALF)))
 
 
 @inlined
 def gelu_gradient(g: Any, x: Any) -> Any:
     number = type(x)
-    a = x * number(_ROOT_HALF)
-    return g * (number(0.5) * (number(1) + erf(a)) + x * (number(_DENSITY) * exp(-(a * a))))
+    a = x * number(-_ROOT_HALF)
+    return g * (number(0.5) * erfc(a) + x * (number(_DENSITY) * exp_below_zero(-(a * a))))
 
 
 @inlined

@@ -43,6 +43,7 @@ def _functions(
     tanh: tuple[float, ...],
     erf_near: tuple[float, ...],
     erf_far: tuple[float, ...],
+    erfc: tuple[float, ...],
 ) -> dict[str, Callable[..., Any]]:
     """The functions for one dtype.
 
@@ -56,31 +57,34 @@ def _functions(
         tanh: of (tanh(x) / x - 1) / x^2, in x^2, for abs(x) <= 0.625.
         erf_near: of erf(x) / x - 1, in x^2, for abs(x) <= 1.
         erf_far: of exp(x^2) erfc(x), in (x - 2) / (x + 2), from 1 to where erf is 1.
+        erfc: of the same in (x - 3) / (x + 3), from 0 to where erfc is 0.
     """
     # Plain numbers would make float64 of everything in Numba: each constant has the dtype.
     bits = np.finfo(float_).nmant
     number, one_, two, half, limit = float_, float_(1), float_(2), float_(0.5), float_(0.625)
     ln2_high, ln2_low, log2_e = float_(ln2[0]), float_(ln2[1]), float_(1 / math.log(2))
-    exp_p, log_p, log1p_p, tanh_p, near_p, far_p = (
-        _polynomial([float_(c) for c in p]) for p in (exp, log, log1p, tanh, erf_near, erf_far)
+    exp_p, log_p, log1p_p, tanh_p, near_p, far_p, erfc_p = (
+        _polynomial([float_(c) for c in p]) for p in (exp, log, log1p, tanh, erf_near, erf_far, erfc)
     )
     infinity, nan, tiny = float_(np.inf), float_(np.nan), np.finfo(float_).tiny
     width, one_bits = int_(bits), one_.view(int_)
     bias = int_(np.finfo(float_).maxexp - 1)
-    # Adding it rounds to an integer, which then stands in the last bits.
-    rounder = float_(1.5 * 2**bits + 2 * bias)
+    # Adding one of these rounds to an integer, which then stands in the last bits, plus the bias of exponents or twice that.
+    rounder, single_rounder = float_(1.5 * 2**bits + 2 * bias), float_(1.5 * 2**bits + bias)
     rounder_bits = rounder.view(int_)
+    normal_lowest = float_(math.log(np.finfo(float_).tiny))
     scale_offset = int_(bias + 1)
     exp_lowest = float_(math.log(np.finfo(float_).smallest_subnormal) - 1)
     exp_highest = float_(math.log(np.finfo(float_).max) + 0.1)
     expm1_lowest = float_(-(bits + 3) * math.log(2))  # there it is -1
+    three, erfc_lowest = float_(3), float_(10.2 if bits < 30 else 27.3)  # there it is 0
     erf_highest = float_(4 if bits < 30 else 6)  # there it is 1
     sqrt_half_bits = float_(math.sqrt(0.5)).view(int_)
     upscale, upscale_exponent = float_(2**bits), int_(bits)
 
     @_inlined
-    def reduced(x: Any) -> Any:
-        """K + 2 bias, and exp(r) - 1, for x = k log(2) + r. K has only its last bits right."""
+    def reduced(x: Any, rounder: Any) -> Any:
+        """The bits of k + rounder, and exp(r) - 1, for x = k log(2) + r."""
         shifted = x * log2_e + rounder
         n = shifted - rounder
         r = x - n * ln2_high
@@ -91,14 +95,20 @@ def _functions(
     def exp_(x: Any) -> Any:
         x = exp_lowest if x < exp_lowest else x
         x = exp_highest if x > exp_highest else x
-        k, y = reduced(x)
+        k, y = reduced(x, rounder)
         half_k = int_(k >> int_(1))  # in two steps, as 2^k may be no normal number
         return (one_ + y) * int_(half_k << width).view(number) * int_(int_(k - half_k) << width).view(number)
 
     @_inlined
+    def exp_below_zero(x: Any) -> Any:
+        k, y = reduced(x, single_rounder)
+        y = (one_ + y) * int_(k << width).view(number)
+        return float_(0) if x < normal_lowest else y
+
+    @_inlined
     def expm1(x: Any) -> Any:
         highest = exp_highest if x > exp_highest else x
-        k, y = reduced(expm1_lowest if x < expm1_lowest else highest)
+        k, y = reduced(expm1_lowest if x < expm1_lowest else highest, rounder)
         scale = int_((k - scale_offset) << width).view(number)
         made = (scale * y + (scale - half)) * two
         return x if x == 0 else (y if k == rounder_bits else made)
@@ -171,8 +181,16 @@ def _functions(
         far = one_ - exp_(-(a * a)) * far_p((b - two) / (b + two))
         return math.copysign(near if a < one_ else far, x)
 
+    @_inlined
+    def erfc_(x: Any) -> Any:
+        a = math.fabs(x)
+        b = erfc_lowest if a > erfc_lowest else a
+        y = exp_below_zero(-(a * a)) * erfc_p((b - three) / (b + three))
+        return two - y if x < 0 else y
+
     return {
         "exp": exp_,
+        "exp_below_zero": exp_below_zero,
         "expm1": expm1,
         "log": log_,
         "log1p": log1p_,
@@ -180,6 +198,7 @@ def _functions(
         "sigmoid": sigmoid,
         "softplus": softplus,
         "erf": erf,
+        "erfc": erfc_,
     }
 
 
@@ -198,6 +217,10 @@ _SINGLE = _functions(
     erf_far=(
         0.007212550110827927, 0.0037297385850526875, -0.07898690611847071, 0.2416572702138677, -0.4271858534952637,
         0.2553956779131342,
+    ),
+    erfc=(
+        -6.668365561457768e-05, -0.0005850674780193608, 0.0007911261485963613, 0.00427846020057596, -0.024415728561638046,
+        0.07166324577052215, -0.15011331526042754, 0.24560393228622215, -0.3262336434564262, 0.1790011511559375,
     ),
 )  # fmt: skip
 
@@ -232,6 +255,13 @@ _DOUBLE = _functions(
         4.3534261669298405e-05, -0.0009819721366284145, -0.0008471417418740491, 0.006997461765509675, 0.003732892380711915,
         -0.07897858101744362, 0.24165819424252719, -0.4271858474139522, 0.25539567631050575,
     ),
+    erfc=(
+        -9.743869344397484e-10, -4.678661194871236e-09, 1.647581457216127e-09, 4.042678515960029e-08, 2.6871580888717287e-08,
+        -2.2869066045338214e-07, -2.9219008195209637e-07, 1.2489477456382657e-06, 2.1189556455376494e-06,
+        -7.976730104438844e-06, -1.2860116662140711e-05, 6.405618929103086e-05, 4.5255216178598154e-05,
+        -0.0005970618872837519, 0.0007077464491105039, 0.004269136326725714, -0.024392499319320252, 0.0716658371982959,
+        -0.15011593650076027, 0.2456038017123244, -0.32623356004303733, 0.17900115118138998,
+    ),
 )  # fmt: skip
 
 
@@ -249,8 +279,9 @@ def _for_both(name: str) -> Callable[[Any], Any]:
     return function
 
 
-exp, expm1, log, log1p = map(_for_both, ("exp", "expm1", "log", "log1p"))
-tanh, sigmoid, softplus, erf = map(_for_both, ("tanh", "sigmoid", "softplus", "erf"))
+exp, exp_below_zero, expm1 = map(_for_both, ("exp", "exp_below_zero", "expm1"))
+log, log1p = map(_for_both, ("log", "log1p"))
+tanh, sigmoid, softplus, erf, erfc = map(_for_both, ("tanh", "sigmoid", "softplus", "erf", "erfc"))
 
 
 def pow(x: Any, y: Any) -> Any:

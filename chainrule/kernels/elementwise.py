@@ -47,8 +47,8 @@ def _flattened(arrays: tuple[Array, ...]) -> tuple[list[Array], Array, Array]:
         out = empty(arrays[0].shape, arrays[0].dtype)
         return [a.reshape(-1) for a in arrays], out, out.reshape(-1)
     last = arrays[-1]
-    order = sorted(range(last.ndim), key=lambda axis: -abs(last.strides[axis]))
     out = empty_like(last)
+    order = sorted(range(out.ndim), key=lambda axis: -out.strides[axis])
     return [a.transpose(order).reshape(-1) for a in arrays], out, out.transpose(order).reshape(-1)
 
 

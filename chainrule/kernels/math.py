@@ -1,7 +1,6 @@
 """Elementary functions for use within compiled functions, of a float32 or a float64.
 
-A plain loop over them is vectorised. Each is within 2 units in the last place, and right for NaN, infinities, subnormal numbers
-and signed zeros. They import Numba when a function that calls them is compiled.
+A plain loop over them is vectorised. Each is within 2 units in the last place, unless something else is said, and right for NaN, infinities, subnormal numbers and signed zeros. They import Numba when a function that calls them is compiled.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ def _elementary() -> Any:
 
 
 exp = Native("exp", _elementary)
+#: exp(x) for x <= 0, in less time; 0 where that is less than the smallest normal number.
+exp_below_zero = Native("exp_below_zero", _elementary)
 #: exp(x) - 1, precise near 0.
 expm1 = Native("expm1", _elementary)
 log = Native("log", _elementary)
@@ -28,5 +29,7 @@ sigmoid = Native("sigmoid", _elementary)
 #: log(1 + exp(x)), for any x.
 softplus = Native("softplus", _elementary)
 erf = Native("erf", _elementary)
+#: 1 - erf(x): precise, beside 1, also where it is small, there with the relative error of rounding x^2.
+erfc = Native("erfc", _elementary)
 #: x to the power y, as the C library's also where an argument is 0, 1, infinite, NaN or negative; of two of the same dtype.
 pow = Native("pow", _elementary)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, Memory
 
 _LARGE = 1 << 16  # bytes: below, the C library keeps memory by itself
 _MOST = 1 << 30  # bytes of memory that is kept for later
@@ -25,7 +25,7 @@ _kept = 0
 _lock = RLock()  # an array can be collected within empty() itself
 
 
-class _Lease(np.ndarray):
+class _Lease(Memory):
     """What an array in such memory is a view of: gives the memory back when the last view is gone."""
 
     offset: int
@@ -41,11 +41,25 @@ class _Lease(np.ndarray):
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """An array with any contents, as ``np.empty`` makes it, in memory that an earlier one has left where there is some."""
-    global _kept
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    if size < _LARGE:
-        return np.empty(shape, dtype)
+    return np.empty(shape, dtype) if size < _LARGE else np.ndarray(shape, dtype, _lease(size))
+
+
+def empty_like(x: Array) -> Array:
+    """An array with any contents, of the shape, dtype and order in memory of ``x``, but without gaps."""
+    if x.nbytes < _LARGE:
+        return np.empty_like(x, subok=False)
+    strides, step = [0] * x.ndim, x.itemsize
+    for axis in sorted(range(x.ndim), key=lambda axis: abs(x.strides[axis])):
+        strides[axis] = step
+        step *= x.shape[axis]
+    return np.ndarray(x.shape, x.dtype, _lease(x.nbytes), 0, strides)
+
+
+def _lease(size: int) -> _Lease:
+    """So many bytes of memory, or a few more."""
+    global _kept
     rounded = _rounded(size)
     with _lock:
         free = _free.get(rounded)
@@ -57,20 +71,13 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
             offset = -np.frombuffer(memory, np.uint8).ctypes.data % _LINE
     lease = _Lease(rounded, np.uint8, memory, offset)
     lease.offset = offset
-    return np.ndarray(shape, dtype, lease)
+    return lease
 
 
 def _rounded(size: int) -> int:
     """A size that others round to as well: at most an eighth more."""
     step = 1 << max(size.bit_length() - 4, 12)
     return -(-size // step) * step
-
-
-def empty_like(x: Array) -> Array:
-    """An array with any contents, of the shape, dtype and order in memory of ``x`` where that is dense."""
-    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-    out = empty(tuple(x.shape[axis] for axis in order), x.dtype)
-    return out.transpose(np.argsort(order)) if order != sorted(order) else out
 
 
 def release() -> None:

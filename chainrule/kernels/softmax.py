@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import kernel
+from .layer import compiled, dense, inlined, kernel, parallel_for
+from .math import exp, exp_below_zero, log
+from .memory import empty
 
 Axes = int | tuple[int, ...]
+
+_LEAST = 1024  # elements from which on the compiled versions are faster
+_BLOCK = 16384  # elements
 
 
 @kernel
@@ -48,3 +53,175 @@ def logsumexp(x: Array, axis: Axes) -> Array:
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
     with np.errstate(divide="ignore"):  # the logarithm of no element, or of none but exp(-inf)
         return np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+
+
+# ---- compiled -------------------------------------------------------------------------------------------
+
+
+def _one_array(x: Array, axis: Axes) -> bool:
+    return isinstance(axis, int) and dense(x) and x.size >= _LEAST and x.ndim > 0
+
+
+def _two_arrays(g: Array, y: Array, axis: Axes) -> bool:
+    return _one_array(y, axis) and dense(g, y) and g.shape == y.shape
+
+
+def rows_of(x: Array, axis: int) -> Array:
+    """The array as rows along an axis, (..., n); a view where that axis is the innermost in memory."""
+    x = moved(x, axis, -1)
+    return x.reshape(-1, x.shape[-1])
+
+
+def block_of(n: int) -> int:
+    """How many rows of length n make a block."""
+    return max(1, _BLOCK // n)
+
+
+def _by_rows(function: Any, arrays: tuple[Array, ...], axis: int) -> Array:
+    """A row of results for each row of the arrays along an axis."""
+    x = moved(arrays[-1], axis, -1)
+    out = empty(x.shape, x.dtype)
+    n = x.shape[-1]
+    function(*[rows_of(a, axis) for a in arrays], out.reshape(-1, n), block_of(n))
+    return moved(out, -1, axis)
+
+
+def moved(x: Array, source: int, destination: int) -> Array:
+    """``np.moveaxis``, and the array itself where nothing moves."""
+    return x if (source - destination) % x.ndim == 0 else np.moveaxis(x, source, destination)
+
+
+@inlined
+def _in_order(bits: Any, shift: int, mask: int) -> Any:
+    """Integers that are ordered as the floats of these bits: the largest of them is found in vectors, that of floats is not."""
+    return bits ^ ((bits >> shift) & mask)
+
+
+@compiled
+def largest(x: Any) -> Any:
+    """The largest element, or NaN where that is among them and its sign is positive."""
+    if x.itemsize == 4:
+        short, most = x.view(np.int32), np.int32(-(2**31))
+        for i in range(len(short)):
+            most = max(most, np.int32(_in_order(short[i], 31, 0x7FFFFFFF)))
+        return x.dtype.type(np.int32(_in_order(most, 31, 0x7FFFFFFF)).view(np.float32))
+    bits, top = x.view(np.int64), np.int64(-(2**63))
+    for i in range(len(bits)):
+        top = max(top, _in_order(bits[i], 63, 0x7FFFFFFFFFFFFFFF))
+    return x.dtype.type(np.int64(_in_order(top, 63, 0x7FFFFFFFFFFFFFFF)).view(np.float64))
+
+
+@compiled
+def log_of_sum(x: Any) -> Any:
+    """The logarithm of the sum of a row's exponentials."""
+    top, total = largest(x), x.dtype.type(0)
+    top = top if abs(top) < np.inf else x.dtype.type(0)
+    for i in range(len(x)):
+        total += exp_below_zero(x[i] - top)
+    return log(total) + top
+
+
+@compiled
+def _softmax_block(x: Any, out: Any, start: int, stop: int) -> None:
+    for r in range(start, stop):
+        row, result = x[r], out[r]
+        top, total = largest(row), x.dtype.type(0)
+        for i in range(len(row)):
+            e = exp_below_zero(row[i] - top)
+            result[i] = e
+            total += e
+        scale = x.dtype.type(1) / total
+        for i in range(len(row)):
+            result[i] *= scale
+
+
+@compiled
+def _softmax_gradient_block(g: Any, y: Any, out: Any, start: int, stop: int) -> None:
+    for r in range(start, stop):
+        slopes, row, result = g[r], y[r], out[r]
+        mean = y.dtype.type(0)
+        for i in range(len(row)):
+            mean += slopes[i] * row[i]
+        for i in range(len(row)):
+            result[i] = (slopes[i] - mean) * row[i]
+
+
+@compiled
+def _log_softmax_block(x: Any, out: Any, start: int, stop: int) -> None:
+    for r in range(start, stop):
+        row, result = x[r], out[r]
+        top, total = largest(row), x.dtype.type(0)
+        for i in range(len(row)):
+            total += exp_below_zero(row[i] - top)
+        rest = log(total)
+        for i in range(len(row)):
+            result[i] = (row[i] - top) - rest
+
+
+@compiled
+def _log_softmax_gradient_block(g: Any, y: Any, out: Any, start: int, stop: int) -> None:
+    for r in range(start, stop):
+        slopes, row, result = g[r], y[r], out[r]
+        total = y.dtype.type(0)
+        for i in range(len(row)):
+            total += slopes[i]
+        for i in range(len(row)):
+            result[i] = slopes[i] - exp(row[i]) * total
+
+
+@compiled
+def _logsumexp_block(x: Any, out: Any, start: int, stop: int) -> None:
+    for r in range(start, stop):
+        out[r] = log_of_sum(x[r])
+
+
+@compiled
+def _softmax(x: Any, out: Any, block: int) -> None:
+    parallel_for(_softmax_block, (x, out), len(x), block)
+
+
+@compiled
+def _softmax_gradient(g: Any, y: Any, out: Any, block: int) -> None:
+    parallel_for(_softmax_gradient_block, (g, y, out), len(y), block)
+
+
+@compiled
+def _log_softmax(x: Any, out: Any, block: int) -> None:
+    parallel_for(_log_softmax_block, (x, out), len(x), block)
+
+
+@compiled
+def _log_softmax_gradient(g: Any, y: Any, out: Any, block: int) -> None:
+    parallel_for(_log_softmax_gradient_block, (g, y, out), len(y), block)
+
+
+@compiled
+def _logsumexp(x: Any, out: Any, block: int) -> None:
+    parallel_for(_logsumexp_block, (x, out), len(x), block)
+
+
+@softmax.compiled(when=_one_array)
+def _(x: Array, axis: int) -> Array:
+    return _by_rows(_softmax, (x,), axis)
+
+
+@softmax_gradient.compiled(when=_two_arrays)
+def _(g: Array, y: Array, axis: int) -> Array:
+    return _by_rows(_softmax_gradient, (g, y), axis)
+
+
+@log_softmax.compiled(when=_one_array)
+def _(x: Array, axis: int) -> Array:
+    return _by_rows(_log_softmax, (x,), axis)
+
+
+@log_softmax_gradient.compiled(when=_two_arrays)
+def _(g: Array, y: Array, axis: int) -> Array:
+    return _by_rows(_log_softmax_gradient, (g, y), axis)
+
+
+@logsumexp.compiled(when=_one_array)
+def _(x: Array, axis: int) -> Array:
+    out = empty((*x.shape[:axis], 1, *x.shape[axis % x.ndim + 1 :]), x.dtype)
+    _logsumexp(rows_of(x, axis), out.reshape(-1), block_of(x.shape[axis]))
+    return out
