@@ -115,10 +115,9 @@ def largest(x: Any) -> Any:
 def log_of_sum(x: Any) -> Any:
     """The logarithm of the sum of a row's exponentials."""
     top, total = largest(x), x.dtype.type(0)
-    top = top if abs(top) < np.inf else x.dtype.type(0)
     for i in range(len(x)):
         total += exp_below_zero(x[i] - top)
-    return log(total) + top
+    return top if abs(top) == np.inf else log(total) + top
 
 
 @compiled
