@@ -49,8 +49,9 @@ class DataLoader:
         transform: what is done to each batch; where that is a tuple or list, to its first part, the inputs.
         prefetch_factor: how many batches each worker is ahead.
         processes: workers are processes, for datasets whose Python code is slow (decoding images is not: it runs well in
-            threads). Dataset, ``collate_fn`` and ``transform`` are sent to them once, by pickle, so they must be defined in
-            a module, or below ``if __name__ == "__main__":`` in none. They live until ``close()``.
+            threads). Dataset, ``collate_fn`` and ``transform`` are sent to them once, by pickle, so they must be defined
+            where a module can be imported from, and a script that uses them must guard what it runs by
+            ``if __name__ == "__main__":``. They live until ``close()``.
 
     Raises:
         TypeError: the dataset has no length or cannot be indexed, or ``batch_size`` is not an int.

@@ -1,10 +1,10 @@
 """Training: one readable loop, callbacks, metrics, checkpoints that survive anything."""
 
 from . import metrics
-from .accumulation import GradientAccumulation
 from .callback import Callback
 from .checkpoint import ModelCheckpoint, load_checkpoint, save_checkpoint
 from .finder import LearningRates, find_learning_rate
+from .gradients import GradientAccumulation, GradientClipping
 from .loggers import CSVLogger, LearningRateMonitor, PlotCurves, TensorBoard
 from .progress import Progress
 from .stopping import EarlyStopping, TerminateOnNaN
@@ -15,6 +15,7 @@ __all__ = [
     "Callback",
     "EarlyStopping",
     "GradientAccumulation",
+    "GradientClipping",
     "LearningRateMonitor",
     "LearningRates",
     "ModelCheckpoint",

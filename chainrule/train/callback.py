@@ -18,6 +18,7 @@ class Callback:
             on_epoch_start                  trainer.logs is empty: what is written to it here is in the history
                 on_batch_start              trainer.examples is the batch's size
                 on_backward_end             trainer.loss and the gradients are there; False keeps them, and there is no step
+                on_step_start               the gradients are those that the optimizer will use
                 on_step_end                 the optimizer and, if it goes by steps, the scheduler have made a step
                 on_batch_end
             on_evaluation_start             where there is validation data
@@ -46,6 +47,9 @@ class Callback:
 
     def on_backward_end(self, trainer: Trainer) -> bool | None:
         """The batch's gradients have been added to those that were there. False: no step yet."""
+
+    def on_step_start(self, trainer: Trainer) -> None:
+        """The optimizer comes next."""
 
     def on_step_end(self, trainer: Trainer) -> None:
         """The parameters have changed, and gradients are gone."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain, repeat
+from collections.abc import Generator, Iterable
 from math import isfinite
 from os import PathLike
 from typing import Any, NamedTuple
@@ -38,8 +37,8 @@ def find_learning_rate(
 ) -> LearningRates:
     """Train for some steps with rates that rise from ``start`` to ``end`` by a factor; then put all back as it was.
 
-    The suggestion is the rate at which the loss falls most steeply, in the rate's logarithm. It ends early where the loss is
-    four times the least before.
+    The suggestion is the rate at which the loss falls most steeply, in the rate's logarithm, before it is least. The training
+    ends early where the loss is four times the least before.
 
     Args:
         trainer: its model, optimizer, loss and random state are as before afterwards.
@@ -55,10 +54,11 @@ def find_learning_rate(
     Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2015).
     """
     before = tree_map(lambda leaf: np.copy(leaf) if isinstance(leaf, np.ndarray) else leaf, trainer.state_dict())
+    place = loader.state_dict() if hasattr(loader, "state_dict") else None
     rates, losses, mean, least = [], [], 0.0, float("inf")
     trainer.model.train()
     trainer.optimizer.zero_grad()
-    batches = chain.from_iterable(repeat(loader))
+    batches = _forever(loader)
     try:
         for number, (rate, batch) in enumerate(zip(np.geomspace(start, end, steps), batches, strict=False), start=1):
             for group in trainer.optimizer.param_groups:
@@ -79,8 +79,17 @@ def find_learning_rate(
             trainer.optimizer.zero_grad()
     finally:
         trainer.optimizer.zero_grad()
+        batches.close()
         trainer.load_state_dict(before)
+        if hasattr(loader, "load_state_dict"):
+            loader.load_state_dict(place)
     if len(rates) < 3:
         raise ValueError(f"the loss was not finite or exploded at the rate {rate:.2g}, after {len(rates)} steps; start lower")
-    slope = np.gradient(np.array(losses), np.log(rates))
+    falling = max(2, int(np.argmin(losses)))  # what falls beyond the least loss comes back from an explosion
+    slope = np.gradient(np.array(losses), np.log(rates))[:falling]
     return LearningRates(np.array(rates), np.array(losses), float(rates[int(slope.argmin())]))
+
+
+def _forever(loader: Iterable[Any]) -> Generator[Any, None, None]:
+    while True:
+        yield from loader

@@ -171,6 +171,7 @@ class Trainer:
         self._emit("on_epoch_end")
 
     def _make_step(self) -> None:
+        self._emit("on_step_start")
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._holds_gradients = False

@@ -1,4 +1,4 @@
-"""Gradients of several batches for one step."""
+"""Callbacks that change gradients before a step: those of several batches together, and long ones shortened."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..nn.utils import clip_grad_norm_
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -51,3 +52,19 @@ class GradientAccumulation(Callback):
         for parameter in trainer.model.parameters():
             if parameter.grad is not None:
                 np.multiply(parameter.grad, factor, out=parameter.grad)
+
+
+class GradientClipping(Callback):
+    """Shortens the gradients before each step, all together, so that their norm is at most ``max_norm``.
+
+    Args:
+        max_norm: the largest Euclidean norm that is left as it is.
+
+    Source: R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks (2013).
+    """
+
+    def __init__(self, max_norm: float):
+        self.max_norm = max_norm
+
+    def on_step_start(self, trainer: Trainer) -> None:
+        clip_grad_norm_(trainer.model.parameters(), self.max_norm)
