@@ -304,3 +304,12 @@ def test_arithmetic_of_large_variables_is_numpys(name):
         got = function(v, b)
         assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got.data, expected)
+
+
+@needs_numba
+def test_warmup_leaves_nothing_to_compile():
+    environment = {**os.environ, "NUMBA_DEBUG_CACHE": "1"}
+    command = [sys.executable, "-m", "chainrule", "warmup"]
+    subprocess.run(command, check=True, capture_output=True)
+    again = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert "data loaded" in again and "data saved" not in again

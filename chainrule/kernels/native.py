@@ -8,6 +8,8 @@ is over when its blocks are, not when every thread has woken up: a core that ano
 from __future__ import annotations
 
 import ctypes
+import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import carray, cfunc, njit, types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic, overload
@@ -419,6 +421,24 @@ def start(threads: int) -> None:
 def set_threads(threads: int) -> None:
     """Let so many threads work on a region; those that there are already sleep on."""
     _state[_THREADS] = threads
+
+
+class _Announcer(event.Listener):  # type: ignore[misc]
+    """Says once, to who waits at a terminal, that compiling is what takes the time."""
+
+    def __init__(self) -> None:
+        self._started, self._seconds = 0.0, 0.0
+
+    def on_start(self, event: Any) -> None:
+        self._started = time.perf_counter()
+
+    def on_end(self, event: Any) -> None:
+        before, self._seconds = self._seconds, self._seconds + time.perf_counter() - self._started
+        if before < 1 <= self._seconds and sys.stderr.isatty():
+            print("chainrule is compiling kernels for this machine, and keeps them for the next time", file=sys.stderr)
+
+
+event.register("numba:compile", _Announcer())
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]

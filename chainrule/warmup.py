@@ -1,0 +1,85 @@
+"""Compile the usual kernels ahead, so that nobody waits for it later: for the image of a container, say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import nn, optim
+from .core.variable import Variable
+from .functional import cross_entropy, scaled_dot_product_attention
+
+
+def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
+    """What compiles the usual kernels and keeps them on disk: runs of the usual layers, forward and backward, by name.
+
+    Args:
+        dtype: ``"float32"`` or ``"float64"``.
+    """
+    rng = np.random.default_rng(0)
+
+    def array(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(dtype)
+
+    def through(layer: Callable[[Any], Any], *shape: int, steps: Callable[..., Any] | None = None) -> Callable[[], None]:
+        def run() -> None:
+            if isinstance(layer, nn.Module):
+                layer.to(dtype)
+            y = layer(Variable(array(*shape)))
+            (y[0] if isinstance(y, tuple) else y).sum().backward()
+            if steps is not None and isinstance(layer, nn.Module):
+                optimizer = steps(layer.parameters())
+                optimizer.step()
+
+        return run
+
+    def on_images(layer: Callable[[Any], Any], channels: int, size: int = 32) -> Callable[[], None]:
+        """On images that lie channels-last, as a convolution's results do."""
+
+        def run() -> None:
+            if isinstance(layer, nn.Module):
+                layer.to(dtype)
+            layer(Variable(array(8, size, size, channels).transpose(0, 3, 1, 2))).sum().backward()
+
+        return run
+
+    def classify() -> None:
+        cross_entropy(Variable(array(256, 64)), rng.integers(64, size=256)).backward()
+
+    def attend() -> None:
+        q, k, v = (Variable(array(2, 4, 128, 32)) for _ in range(3))
+        scaled_dot_product_attention(q, k, v, is_causal=True).sum().backward()
+
+    def embed() -> None:
+        nn.Embedding(100, 64).to(dtype)(rng.integers(100, size=(32, 32))).sum().backward()
+
+    wide = nn.Linear(256, 256)
+    return {
+        "linear and Adam": through(wide, 256, 256, steps=lambda p: optim.Adam(p)),
+        "AdamW": through(wide, 256, 256, steps=lambda p: optim.AdamW(p)),
+        "SGD with momentum": through(wide, 256, 256, steps=lambda p: optim.SGD(p, 0.01, momentum=0.9)),
+        "relu": through(nn.ReLU(), 256, 256),
+        "tanh, sigmoid": through(nn.Sequential(nn.Tanh(), nn.Sigmoid()), 256, 256),
+        "gelu": through(nn.GELU(), 256, 256),
+        "silu": through(nn.SiLU(), 256, 256),
+        "softmax": through(nn.Softmax(-1), 256, 256),
+        "cross-entropy": classify,
+        "dropout": through(nn.Dropout(), 256, 256),
+        "embedding": embed,
+        "layer norm": through(nn.LayerNorm(256), 256, 256),
+        "batch norm": on_images(nn.BatchNorm2d(32), 32),
+        "max pool": on_images(nn.MaxPool2d(2), 32),
+        "average pool": on_images(nn.AvgPool2d(2), 32),
+        "convolution of images": through(nn.Conv2d(1, 32, 3, padding=1), 8, 1, 32, 32),
+        "convolution 3x3": on_images(nn.Conv2d(32, 32, 3, padding=1), 32),
+        "convolution 3x3, stride 2": on_images(nn.Conv2d(32, 64, 3, 2, 1), 32),
+        "convolution 1x1": on_images(nn.Conv2d(32, 64, 1), 32),
+        "convolution 5x5": on_images(nn.Conv2d(32, 32, 5), 32),
+        "depthwise convolution": on_images(nn.Conv2d(32, 32, 3, padding=1, groups=32), 32),
+        "transposed convolution": on_images(nn.ConvTranspose2d(32, 32, 2, 2), 32),
+        "attention": attend,
+        "LSTM": through(nn.LSTM(64, 64), 32, 16, 64),
+        "GRU": through(nn.GRU(64, 64), 32, 16, 64),
+    }
