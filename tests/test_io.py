@@ -1,5 +1,6 @@
 """safetensors and .npz files: what is saved comes back, and no accident leaves half a file."""
 
+import contextlib
 import json
 import os
 import re
@@ -251,7 +252,7 @@ def test_damaged_and_other_files_are_explained(tmp_path, content, message):
         load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello world, this is text", (100).to_bytes(8, "little") + b"{}"])
+@pytest.mark.parametrize("content", [b"short", b"hello world, this is text", (100).to_bytes(8, "little") + b"{}"])
 def test_metadata_of_other_files(tmp_path, content):
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
@@ -346,3 +347,27 @@ def test_all_that_does_not_fit_is_said_at_once(tmp_path):
         assert part in str(caught.value)
     for name, array in other.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def damaged(whole, rng):
+    """The bytes with some changed, left out and put in."""
+    content = bytearray(whole)
+    for _ in range(rng.integers(1, 4)):
+        at, n = int(rng.integers(len(content))), int(rng.integers(9))
+        content[at : at + int(rng.integers(9))] = rng.bytes(n)
+    return content
+
+
+@pytest.mark.parametrize("write", ["save.safetensors", "save.npz", "savez.npz", "compressed.npz"])
+def test_however_damaged_a_file_is_the_error_is_a_value_error(tmp_path, write):
+    arrays = {"a": np.arange(6.0, dtype=np.float32).reshape(2, 3), "b": np.ones(3, np.int64), "c": np.array(True)}
+    writers = {"savez.npz": np.savez, "compressed.npz": np.savez_compressed}
+    if write in writers:
+        writers[write](tmp_path / write, **arrays)
+    else:
+        save(arrays, tmp_path / write)
+    whole, rng = (tmp_path / write).read_bytes(), np.random.default_rng(0)
+    for _ in range(200):
+        (tmp_path / "damaged").write_bytes(damaged(whole, rng))
+        with contextlib.suppress(ValueError):
+            load(tmp_path / "damaged")

@@ -316,6 +316,21 @@ def test_damaged_pickles_are_errors_and_nothing_else():
             unpickle(io.BytesIO(bad), {}, lambda identification: None)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_however_damaged_a_file_is_the_error_is_a_value_error(tmp_path, zipped):
+    torch = pytest.importorskip("torch")
+    torch.save(contents(torch), tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
+    whole, rng = (tmp_path / "x.pt").read_bytes(), np.random.default_rng(0)
+    for _ in range(200):
+        content = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            at = int(rng.integers(len(content)))
+            content[at : at + int(rng.integers(9))] = rng.bytes(int(rng.integers(9)))
+        (tmp_path / "damaged.pt").write_bytes(content)
+        with contextlib.suppress(ValueError):
+            load(tmp_path / "damaged.pt")
+
+
 def test_every_instruction_of_pickle_is_read_or_refused():
     known = {"PROTO", "FRAME", "STOP", "REDUCE", "BUILD", "GLOBAL", "STACK_GLOBAL", "BINPERSID"}
     refused = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from mmap import mmap
 from os import PathLike, fspath
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 from zlib import error as CompressionError
@@ -23,6 +24,9 @@ _OTHERS = {
     b"\x89HDF\r\n": "HDF5, in which Keras saves; read it by the package h5py, and save the arrays by chainrule.save",
     b"\x80": "a pickle, but not one that torch.save has made; reading it would run code that the file chooses",
 }
+
+#: What reading a damaged file raises, beside a ValueError that says what is wrong: zipfile most of it.
+_DAMAGE = (BadZipFile, CompressionError, TokenError, SyntaxError, EOFError, OSError, RuntimeError, KeyError, TypeError)
 
 
 def save(tensors: Mapping[str, Array], path: str | PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -88,10 +92,13 @@ def load(path: str | PathLike[str]) -> Any:
     ...     load(f"{folder}/arrays.npz")
     {'x': array([0., 1., 2.])}
     """
+    buffer = map_file(path)
     try:
-        return _read(map_file(path), path)
-    except (ValueError, BadZipFile, CompressionError, EOFError, RuntimeError) as error:  # what zipfile raises
+        return _read(buffer, path)
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    except _DAMAGE as error:
+        raise ValueError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 
 def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
@@ -101,8 +108,9 @@ def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
         OSError: the file doesn't exist or cannot be read.
         ValueError: the file is damaged or no safetensors file.
     """
+    buffer = map_file(path)
     try:
-        return safetensors.read_metadata(map_file(path))
+        return safetensors.read_metadata(buffer)
     except ValueError as error:
         raise ValueError(f"{path}: not a safetensors file, or damaged: {error}") from error
 

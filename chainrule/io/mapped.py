@@ -33,7 +33,7 @@ def map_file(path: str | PathLike[str]) -> mmap:
             file.readinto(buffer)
             return buffer
         except ValueError as error:
-            raise ValueError("the file is empty") from error
+            raise ValueError(f"{path}: the file is empty") from error
 
 
 class Stored(NamedTuple):
