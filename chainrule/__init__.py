@@ -19,6 +19,7 @@ from .dispatch import composite, define_rule, primitive
 
 if TYPE_CHECKING:
     from . import array_api, data, functional, io, nn, optim, profiler, random, scipy, train, viz  # noqa: F401 (import * brings no scipy)
+    from .batching.vmap import vmap
     from .implicit import checkpoint, fixed_point
     from .io import load, save
     from .random import manual_seed
@@ -90,6 +91,7 @@ __all__ = [
     "value_and_grad",
     "viz",
     "vjp",
+    "vmap",
 ]
 
 # The tape's first functions, on Variables, arrays and numbers; np.add and so on do the same on Variables.
@@ -128,6 +130,7 @@ _ELSEWHERE = {
         ),
         "transforms",
     ),
+    "vmap": "batching.vmap",
     "checkpoint": "implicit",
     "fixed_point": "implicit",
 }  # fmt: skip

@@ -12,6 +12,7 @@ from . import random
 from .core import config
 from .core.arrays import Array, as_array
 from .core.backward import walk
+from .core.batched import at, current, everywhere
 from .core.function import Edge, Function, connect, materialise, variable_at
 from .core.variable import Variable
 from .transforms import vjp
@@ -42,7 +43,7 @@ def checkpoint(f: Callable[..., Tree]) -> Callable[..., Tree]:
 
     @wraps(f)
     def call(*args: Tree) -> Tree:
-        if not config.enable_backprop.get() or config.forward.get() is not None:
+        if not config.enable_backprop.get() or config.forward.get() is not None or current.get() is not None:
             return f(*args)
         return _Checkpoint(f, args).result()
 
@@ -97,7 +98,7 @@ class _Checkpoint(Function):
         now, generator.state = generator.state, self._state
         token = config.recomputing.set(True)
         try:
-            with config.using_config("enable_backprop", True):
+            with config.using_config("enable_backprop", True), at(None):
                 ys = leaves(self._f(*rebuild(self._args, inputs)))
         finally:
             config.recomputing.reset(token)
@@ -156,7 +157,7 @@ def fixed_point(f: Callable[[Tree, Any], Any], a: Tree, x0: Any, tol: float = 1e
     """
     x0 = x0._data if isinstance(x0, Variable) else as_array(x0)
     given = leaves(a)
-    if not any(isinstance(leaf, Variable) for leaf in given):
+    if not any(isinstance(leaf, Variable) or getattr(leaf, "requires_grad", False) for leaf in given):
         return _iterate(lambda x: f(a, x), x0, tol, max_iter)
     return _FixedPoint(f, a, x0, tol, max_iter)(*given)
 
@@ -169,7 +170,7 @@ def _iterate(step: Callable[[Array], Any], x: Array, tol: float, max_iter: int) 
         new = as_array(new._data if isinstance(new, Variable) else new)
         if new.shape != x.shape:
             raise ValueError(f"fixed_point: f returned shape {new.shape} for x of shape {x.shape}")
-        if np.all(np.abs(new - x) <= tol * (1 + np.abs(new))):
+        if everywhere(np.abs(new - x) <= tol * (1 + np.abs(new))):
             return new
         x = new
     raise RuntimeError(f"fixed_point did not converge within {max_iter} iterations (tol={tol:g})")
@@ -179,7 +180,7 @@ class _FixedPoint(Function):
     """A recorded ``fixed_point``, a function of the leaves of ``a``."""
 
     def __init__(self, f: Callable[[Tree, Any], Any], a: Tree, x0: Array, tol: float, max_iter: int):
-        self._f, self._tree, self._x0, self._options = f, tree_map(lambda leaf: None, a), x0, (tol, max_iter)
+        self._f, self._tree, self._x0, self._options = f, tree_map(lambda leaf: 0, a), x0, (tol, max_iter)
 
     def forward(self, *values: Array) -> Array:
         a = rebuild(self._tree, list(values))

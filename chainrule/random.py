@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from typing import Any
 
 import numpy as np
+
+from .core.batched import Batched, current
 
 _generator = np.random.default_rng()
 _apart: ContextVar[using | None] = ContextVar("generator", default=None)
@@ -16,6 +18,18 @@ def generator() -> np.random.Generator:
     """The generator in use. A draw from it holds its own lock, so that threads may share it."""
     apart = _apart.get()
     return _generator if apart is None else apart.generator
+
+
+def drawn(draw: Callable[[tuple[int, ...]], Any], shape: tuple[int, ...]) -> Any:
+    """``draw(shape)``: random numbers, and inside a vmap other ones for each example."""
+    levels, level = [], current.get()
+    while level is not None:
+        levels.append(level)
+        level = level.outer
+    made = draw((*(level.size for level in reversed(levels)), *shape))
+    for level in reversed(levels):
+        made = Batched(made, level)
+    return made
 
 
 def manual_seed(seed: int) -> np.random.Generator:

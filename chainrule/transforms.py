@@ -17,11 +17,12 @@ import numpy as np
 from .core import config
 from .core.arrays import Array, as_array, gradient_dtype, is_numeric
 from .core.backward import walk
+from .core.batched import Batched, Level, all_or_each, at_level, current, deepest, examples, is_bare, level_of, unbatched
 from .core.function import Function
 from .core.variable import Variable, plain
-from .dispatch import RECORDERS
+from .dispatch import RECORDERS, unwrap
 from .dispatch.forward import Forward
-from .trees import Tree, leaves, rebuild, tree_map
+from .trees import Tree, leaves, rebuild, rebuild_named, tree_map
 
 F = Callable[..., Any]
 Argnums = int | tuple[int, ...]
@@ -92,14 +93,21 @@ def _is_nested(given: Iterable[Any]) -> bool:
 
 
 def _any_requires_grad(values: Iterable[Any]) -> bool:
-    return any(isinstance(x, Variable) and x.requires_grad for x in values)
+    return any(isinstance(x, (Variable, Batched)) and x.requires_grad for x in values)
 
 
 def _input(x: Any, era: int) -> Variable:
-    """A Variable of one's own for an input, that a gradient of the outside still flows through."""
-    if isinstance(x, Variable) and x.requires_grad:
+    """A Variable of one's own for an input, that a gradient of the outside still flows through.
+
+    Inside a vmap, what comes from around it is data.
+    """
+    level = current.get()
+    made: Variable
+    if level is not None and level_of(x) is not level:
+        made = Variable(at_level(x, level))
+    elif isinstance(x, Variable) and x.requires_grad:
         with config.using_config("enable_backprop", True):
-            made: Variable = RECORDERS[np.positive](x)
+            made = RECORDERS[np.positive](x)
     else:
         made = Variable(x._data if isinstance(x, Variable) else as_array(x))
     made._edge.generation = era  # type: ignore[union-attr]
@@ -168,7 +176,7 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
             y, aux = y if has_aux else (y, None)
             data = _checked_scalar(y, holomorphic)
             gradients = run.gradients([y], [np.ones(data.shape, gradient_dtype(data.dtype))])
-        found = _as_asked(rebuild([args[k] for k in chosen], gradients), argnums)
+        found = _as_asked(rebuild_named([args[k] for k in chosen], gradients), argnums)
         value = run.result(y if isinstance(y, Variable) else as_array(y))
         return ((value, run.result(aux)), found) if has_aux else (value, found)
 
@@ -251,7 +259,7 @@ def _vjp(f: F, primals: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, F]:
     def pull(g: Tree) -> tuple[Tree, ...]:
         seeds = [_cast(v, leaf) for v, leaf in zip(leaves(g), leaves(y), strict=True)]
         with run.recording():
-            return tuple(rebuild(list(primals), run.gradients(leaves(y), seeds, retain=True)))
+            return tuple(rebuild_named(list(primals), run.gradients(leaves(y), seeds, retain=True)))
 
     return run.result(y), pull
 
@@ -359,17 +367,20 @@ def make_ggnvp(f: F, g: F = lambda y: 0.5 * np.sum(y**2)) -> F:
 # ---- matrices of derivatives ----------------------------------------------------------------------------
 
 
-def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
+def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None, chunk_size: int | None = None) -> F:
     """Make the matrix of derivatives of a function that returns an array: dy_i / dx_j, of shape y.shape + x.shape.
+
+    Its rows (or columns) are computed together, in one pass.
 
     Args:
         f: returns an array.
         argnums: the position of the argument to differentiate in, an array, or several.
-        mode: ``"forward"``, one pass for each element of x, or ``"reverse"``, one for each element of y; by default
-            whichever is fewer.
+        mode: ``"forward"``, by columns, one for each element of x, or ``"reverse"``, by rows, one for each element of y; by
+            default whichever are fewer.
+        chunk_size: how many rows or columns are computed at once, where the memory doesn't suffice for all.
 
     Raises:
-        ValueError: ``mode`` is something else.
+        ValueError: ``mode`` is something else, or ``chunk_size`` is not positive.
 
     >>> import numpy as np, chainrule as cr
     >>> cr.jacobian(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
@@ -378,6 +389,8 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"mode is 'forward', 'reverse' or None, not {mode!r}")
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size must be positive, and is {chunk_size}")
 
     @wraps(f)
     def matrix(*args: Any, **kwargs: Any) -> Any:
@@ -386,29 +399,58 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None) -> F:
         xs = [_array(x, "in") for x in primals]
         y, pull = _vjp(call, primals, (args, kwargs))
         y = _array(y, "of")
-        columns = sum(prod(x.shape) for x in xs)
-        if mode == "reverse" or (mode is None and prod(y.shape) <= columns):
-            rows = [pull(unit) for unit in _units(y)]
-            found = [
-                np.reshape(np.stack([row[k] for row in rows]), y.shape + x.shape)
-                if rows else np.zeros(y.shape + x.shape, x.dtype)
-                for k, x in enumerate(xs)
-            ]  # fmt: skip
-            return _as_asked(found, argnums)
-        zeros = [np.zeros(x.shape, x.dtype) for x in xs]
-        found = []
-        for k, x in enumerate(xs):
-            each = [_jvp(call, primals, [*zeros[:k], unit, *zeros[k + 1 :]], (args, kwargs))[1] for unit in _units(x)]
-            found.append(np.reshape(np.stack(each, axis=-1), y.shape + x.shape) if each else np.zeros(y.shape + x.shape))
+        if mode == "reverse" or (mode is None and prod(y.shape) <= sum(prod(x.shape) for x in xs)):
+            found = _by_rows(pull, y, xs, chunk_size)
+        else:
+            found = _by_columns(lambda tangents: _jvp(call, primals, tangents, (args, kwargs))[1], y, xs, chunk_size)
         return _as_asked(found, argnums)
 
     return matrix
 
 
+def _by_rows(pull: F, y: Any, xs: Sequence[Any], chunk_size: int | None) -> list[Any]:
+    """The Jacobian in each of ``xs`` from vectors g of y's shape: g J for all unit vectors."""
+    from . import batching  # noqa: F401 (how a Batched computes)
+
+    rows = []
+    for units in _units(y, chunk_size):
+        with examples(len(units)) as level:
+            rows.append([unbatched(row, level) for row in pull(Batched(units, level))])
+    return [
+        np.reshape(np.concatenate([row[k] for row in rows]), y.shape + x.shape)
+        if rows
+        else np.zeros(y.shape + x.shape, x.dtype)
+        for k, x in enumerate(xs)
+    ]
+
+
+def _by_columns(push: F, y: Any, xs: Sequence[Any], chunk_size: int | None) -> list[Any]:
+    """The same from vectors t of the shape of x: J t for all unit vectors."""
+    from . import batching  # noqa: F401
+
+    zeros, found = [np.zeros(x.shape, x.dtype) for x in xs], []
+    for k, x in enumerate(xs):
+        columns = []
+        for units in _units(x, chunk_size):
+            level = Level(len(units))
+            columns.append(unbatched(push([*zeros[:k], Batched(units, level), *zeros[k + 1 :]]), level))
+        made = np.moveaxis(np.concatenate(columns), 0, -1) if columns else np.zeros(y.shape + x.shape, y.dtype)
+        found.append(np.reshape(made, y.shape + x.shape))
+    return found
+
+
+def _units(x: Any, chunk_size: int | None) -> Iterator[Array]:
+    """The arrays like ``x`` that are 1 at one element, and 0 elsewhere, along a first axis; so many at once."""
+    n = prod(x.shape)
+    step = chunk_size or n
+    for start in range(0, n, max(step, 1)):
+        yield np.eye(min(step, n - start), n, start, gradient_dtype(x.dtype)).reshape(-1, *x.shape)
+
+
 def _array(x: Any, preposition: str) -> Any:
     """What a matrix of derivatives is of, or in: an array or Variable."""
     contained = isinstance(x, dict) or (isinstance(x, (list, tuple)) and preposition == "of")
-    found = x if isinstance(x, Variable) or contained else as_array(x)
+    found = x if isinstance(x, (Variable, Batched)) or contained else as_array(x)
     if contained or not is_numeric(found):
         raise TypeError(
             f"jacobian is the derivative {preposition} one array, not {type(x).__name__}; use argnums for several arguments, "
@@ -417,7 +459,7 @@ def _array(x: Any, preposition: str) -> Any:
     return found
 
 
-def hessian(f: F, argnums: int = 0) -> F:
+def hessian(f: F, argnums: int = 0, chunk_size: int | None = None) -> F:
     """Make the matrix of second derivatives of a function that returns a scalar, of shape x.shape + x.shape.
 
     >>> import numpy as np, chainrule as cr
@@ -425,15 +467,7 @@ def hessian(f: F, argnums: int = 0) -> F:
     array([[4., 6.],
            [6., 0.]])
     """
-    return jacobian(grad(f, argnums), argnums, mode="forward")
-
-
-def _units(x: Any) -> Iterator[Array]:
-    """The arrays like ``x`` that are 1 at one element, and 0 elsewhere."""
-    for k in range(prod(x.shape)):
-        unit = np.zeros(x.shape, gradient_dtype(x.dtype))
-        unit.flat[k] = 1
-        yield unit
+    return jacobian(grad(f, argnums), argnums, "forward", chunk_size)
 
 
 # ---- functions with derivatives of their own ------------------------------------------------------------
@@ -446,7 +480,7 @@ def stop_gradient(tree: Tree) -> Tree:
     >>> cr.grad(lambda x: x * cr.stop_gradient(x))(3.0)
     array(3.)
     """
-    return tree_map(plain, tree)
+    return tree_map(unwrap, tree)
 
 
 class custom_vjp:
@@ -478,7 +512,10 @@ class custom_vjp:
         self._halves = forward, backward
 
     def __call__(self, *args: Any) -> Any:
-        if not any(isinstance(x, Variable) for x in args):
+        level = deepest(args)
+        if level is not None and is_bare(level, args) and not _any_requires_grad(args):
+            return all_or_each(self._f, args, level)
+        if level is None and not any(isinstance(x, Variable) for x in args):
             return self._f(*args)
         if self._halves is None:
             raise TypeError(f"{getattr(self, '__name__', 'custom_vjp')} has no derivative yet; give it one with defvjp")

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batched import Batched
 from ..core.variable import Variable
 from ..dispatch import composite, unwrap
+from ..dispatch.rules import WRITES
 from .indexing import places_along_axis
 
 
@@ -16,11 +18,13 @@ def _writes(function: Any) -> Callable[[Callable[..., None]], None]:
     """Define a function of NumPy's that writes; into a plain array it writes plain values only."""
 
     def decorate(fn: Callable[..., None]) -> None:
+        WRITES.add(function)
+
         @composite(function)
         def write(into: Any, *args: Any, **kwargs: Any) -> None:
-            if isinstance(into, Variable):
+            if isinstance(into, (Variable, Batched)):
                 fn(into, *args, **kwargs)
-            elif any(isinstance(v, Variable) and v.requires_grad and v.dtype.kind in "fc" for v in (*args, *kwargs.values())):
+            elif any(getattr(v, "requires_grad", False) and v.dtype.kind in "fc" for v in (*args, *kwargs.values())):
                 raise TypeError(
                     f"np.{function.__name__} would write a Variable into a plain array and lose its gradient; let a Variable "
                     "be written into, or build the array with chainrule.array, np.where or np.broadcast_to"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batched import Batched, somewhere
 from ..core.variable import Variable
 from ..dispatch import composite, function_name, unwrap
 from .shapes import array
@@ -16,7 +17,7 @@ from .shapes import array
 def _full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
-    if not isinstance(fill_value, Variable):  # a constant, like np.zeros_like
+    if not isinstance(fill_value, (Variable, Batched)):  # a constant, like np.zeros_like
         return np.full_like(unwrap(a), fill_value, dtype, order, shape=shape)
     return np.astype(np.broadcast_to(fill_value, a.shape if shape is None else shape), a.dtype if dtype is None else dtype)
 
@@ -62,7 +63,7 @@ def _geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtyp
     if np.iscomplexobj(start) or np.iscomplexobj(stop):
         raise TypeError("np.geomspace: the arguments 'start' and 'stop' must be real where one is a Variable")
     sign = np.sign(unwrap(start))
-    if np.any(sign * np.sign(unwrap(stop)) <= 0):
+    if somewhere(sign * np.sign(unwrap(stop)) <= 0):
         raise ValueError("np.geomspace: 'start' and 'stop' must have the same sign, and neither may be 0")
     share = _shares(num, endpoint, start, stop)
     made = np.moveaxis(sign * np.power(sign * start, 1 - share) * np.power(sign * stop, share), 0, axis)

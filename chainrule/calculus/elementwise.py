@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batched import Batched
 from ..dispatch import composite, define_rule, elementwise, primitive, unwrap
 from ..kernels import arithmetic as kernel
 
@@ -35,7 +36,7 @@ elementwise(np.fmod, lambda g: g, lambda g, x, y: -g * np.trunc(x / y))
 
 def _power_x(g: Any, x: Any, y: Any) -> Any:
     """Y x^(y-1), and 0 where y = 0, also at x = 0."""
-    if np.ndim(y) == 0 and not getattr(y, "requires_grad", False):
+    if np.ndim(y) == 0 and y.__class__ is not Batched and not getattr(y, "requires_grad", False):
         y = float(y) if np.isrealobj(y) else complex(y)  # a plain number: weak, and fast where it is 2 or 0.5
         return g * (y * x ** (y - 1)) if y != 0 else g * np.zeros_like(x)
     return g * _zero_where(y == 0, y * np.power(x, np.where(y == 0, y.dtype.type(1), y - 1)))

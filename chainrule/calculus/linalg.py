@@ -31,6 +31,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..core.arrays import as_array
+from ..core.batched import everywhere, somewhere
 from ..core.variable import as_variable
 from ..dispatch import composite, define_rule, primitive, unwrap
 
@@ -92,7 +93,8 @@ def _require_basis_unused(inner: Any, k: int, function: str, part: str) -> None:
     """
     inner = unwrap(inner)
     skew = (inner - _adjoint(inner))[..., k:, k:]
-    if np.max(np.abs(skew), initial=0.0) > np.sqrt(np.finfo(inner.dtype).eps) * np.max(np.abs(inner), initial=0.0):
+    scale = np.max(np.abs(inner), initial=0.0)
+    if somewhere(np.max(np.abs(skew), initial=0.0) > np.sqrt(np.finfo(inner.dtype).eps) * scale):
         raise TypeError(
             f"np.linalg.{function}: the result depends on the basis in {part}, which is arbitrary, so it has no gradient; "
             "use the reduced form, or a function of these columns that is the same for every such basis"
@@ -125,7 +127,7 @@ define_rule(_solve_matrix, a=lambda g, ans, a: -(_solve_b(g, a) @ ans.mT), b=_so
 def _det(g: Any, ans: Any, a: Any) -> Any:
     """|A| A⁻ᵀ ([Giles] 2.2.4), the matrix of cofactors also where |A| = 0."""
     singular = (unwrap(ans) == 0)[..., None, None]
-    regular = np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a) if np.any(singular) else a
+    regular = np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a) if somewhere(singular) else a
     gradient = (g * ans)[..., None, None] * np.linalg.inv(regular).mT
     return gradient if regular is a else np.where(singular, g[..., None, None] * _cofactors(a), gradient)
 
@@ -192,9 +194,9 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     (rows, columns), eps = a.shape, float(np.finfo(float).eps)
     rcond = max(a.shape) * eps if rcond is None else eps if rcond < 0 else rcond
     x, s = np.linalg.pinv(a, rcond) @ b, np.linalg.svdvals(a)
-    rank = int(np.sum(unwrap(s) > rcond * np.max(unwrap(s), initial=0.0)))
+    rank = np.sum(unwrap(s) > rcond * np.max(unwrap(s), initial=0.0))
     residuals = np.sum(np.square(np.abs(np.reshape(b - a @ x, (rows, -1)))), axis=0)
-    return x, residuals if rank == columns < rows else np.array([], residuals.dtype), rank, s
+    return x, residuals if columns < rows and everywhere(rank == columns) else np.array([], residuals.dtype), rank, s
 
 
 @composite(np.linalg.matrix_power)
@@ -423,7 +425,9 @@ def _cond(x: Any, p: Any = None) -> Any:
     """‖A‖ ‖A⁻¹‖; a constant where A is singular."""
     plain = np.linalg.cond(unwrap(x), p)
     regular = np.isfinite(plain)
-    matrices = x if np.all(regular) else np.where(regular[..., None, None], x, np.eye(x.shape[-2], x.shape[-1], dtype=x.dtype))
+    matrices = (
+        x if everywhere(regular) else np.where(regular[..., None, None], x, np.eye(x.shape[-2], x.shape[-1], dtype=x.dtype))
+    )
     if p in (None, 2, -2):
         s = np.linalg.svdvals(matrices)
         ratio: Any = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]

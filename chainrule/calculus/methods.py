@@ -29,7 +29,7 @@ _COMPARISONS = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 
 #: Exponents for which NumPy has something better than a power.
-_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
+POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
 
 
 def _plain(function: Any) -> Callable[..., Any]:
@@ -58,8 +58,8 @@ def _install(name: str, function: Any, swapped: bool = False) -> None:
 
 
 def _pow(x: Variable, y: Any, modulo: None = None) -> Any:
-    if (y.__class__ is int or y.__class__ is float) and y in _POWERS and x.dtype.kind in "fc":
-        return RECORDERS[_POWERS[y]](x)
+    if (y.__class__ is int or y.__class__ is float) and y in POWERS and x.dtype.kind in "fc":
+        return RECORDERS[POWERS[y]](x)
     return RECORDERS[np.power](x, y)
 
 
@@ -139,13 +139,40 @@ Variable.__setitem__ = _setitem  # type: ignore[method-assign]
 
 # ---- methods --------------------------------------------------------------------------------------------
 
-_METHODS = """
-    sum prod mean var std max min cumsum cumprod swapaxes squeeze ravel repeat take clip dot trace diagonal
-    conj conjugate argmax argmin argsort argpartition nonzero searchsorted all any round
-"""
+METHODS = [
+    "sum",
+    "prod",
+    "mean",
+    "var",
+    "std",
+    "max",
+    "min",
+    "cumsum",
+    "cumprod",
+    "swapaxes",
+    "squeeze",
+    "ravel",
+    "repeat",
+    "take",
+    "clip",
+    "dot",
+    "trace",
+    "diagonal",
+    "conj",
+    "conjugate",
+    "argmax",
+    "argmin",
+    "argsort",
+    "argpartition",
+    "nonzero",
+    "searchsorted",
+    "all",
+    "any",
+    "round",
+]
 
 
-for _name in _METHODS.split():
+for _name in METHODS:
     _install(_name, getattr(np, _name))
 
 

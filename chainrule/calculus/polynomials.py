@@ -8,7 +8,8 @@ from warnings import warn
 import numpy as np
 
 from ..core.arrays import as_array
-from ..dispatch import composite, define_rule
+from ..core.batched import everywhere, somewhere
+from ..dispatch import composite, define_rule, unwrap
 from .samples import beside
 
 
@@ -112,8 +113,8 @@ def _poly(seq_of_zeros: Any) -> Any:
     for zero in zeros:
         made = np.convolve(made, np.stack([zeros.dtype.type(1), -zero]))
     if np.iscomplexobj(made):
-        paired = np.sort(zeros.data)
-        made = np.real(made) if np.all(paired == np.sort(np.conjugate(paired))) else made
+        paired = np.sort(unwrap(zeros))
+        made = np.real(made) if everywhere(paired == np.sort(np.conjugate(paired))) else made
     return made
 
 
@@ -146,7 +147,7 @@ def _polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w:
     made = (solution.T / scale).T
     if full:
         return made, residuals, rank, singular, rcond
-    if rank != order:
+    if somewhere(np.asarray(rank != order) if isinstance(rank, int) else rank != order):
         warn("Polyfit may be poorly conditioned", np.exceptions.RankWarning, stacklevel=4)
     if not cov:
         return made

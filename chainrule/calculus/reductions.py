@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import is_native, kept_where, spread
+from ..core.batched import everywhere
 from ..dispatch import composite, define_rule
 from .constants import named
 
@@ -138,7 +139,7 @@ def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> An
         gradient = _prod(g, np.prod(np.where(where, a, 1), axis=axis, keepdims=True), np.where(where, a, 1),
                          axis, True, True)  # fmt: skip
         return np.where(where, gradient, gradient.dtype.type(0))
-    if np.all(a != 0):
+    if everywhere(a != 0):
         return g * _restored(ans, axis, keepdims, a.shape) / a
     axes = _axes(axis, a.ndim)
     kept = tuple(i for i in range(a.ndim) if i not in axes)

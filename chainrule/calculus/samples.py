@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.arrays import as_array
 from ..dispatch import composite, define_rule, primitive, unwrap
+from .indexing import get_item
 from .reductions import _NOTHING, axis_slice
 
 # ---- differences and integrals --------------------------------------------------------------------------
@@ -146,7 +147,7 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
         xp, fp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period]), np.concatenate([fp[-1:], fp, fp[:1]])
     before = np.clip(np.searchsorted(unwrap(xp), unwrap(x), side="right") - 1, 0, max(xp.size - 2, 0))
     after = np.minimum(before + 1, xp.size - 1)
-    x0, x1, f0, f1 = xp[before], xp[after], fp[before], fp[after]
+    x0, x1, f0, f1 = (get_item(a, i) for a in (xp, fp) for i in (before, after))
     gap = np.where(x1 == x0, x0.dtype.type(1), x1 - x0)
     # where x is not between the points, the line through them is not used, and must not overflow
     beyond = (x < xp[0], x > xp[-1])

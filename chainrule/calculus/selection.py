@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_array
+from ..core.batched import somewhere
 from ..dispatch import composite, define_rule, unwrap
 from .indexing import set_item
 
@@ -61,7 +62,7 @@ def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0
 @composite(np.choose)
 def _choose(a: Any, choices: Sequence[Any], *, mode: str = "raise") -> Any:
     a, n = as_array(unwrap(a)), len(choices)
-    if mode == "raise" and np.any((a < 0) | (a >= n)):
+    if mode == "raise" and somewhere((a < 0) | (a >= n)):
         raise ValueError(f"np.choose: the array has an index outside the {n} choices; see the argument mode")
     a = a % n if mode == "wrap" else np.clip(a, 0, n - 1)
     made = np.broadcast_to(choices[0], np.broadcast_shapes(a.shape, *(np.shape(c) for c in choices)))
@@ -95,6 +96,6 @@ def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw:
     for piece, function in zip(pieces, funclist, strict=True):
         if not isinstance(function, Callable):  # type: ignore[arg-type]
             made = set_item(made, piece, function)
-        elif piece.any():
+        elif somewhere(piece):
             made = set_item(made, piece, function(x[piece], *args, **kw))
     return made

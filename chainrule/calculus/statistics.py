@@ -10,6 +10,7 @@ from warnings import warn
 import numpy as np
 
 from ..core.arrays import as_array, is_array
+from ..core.batched import Batched, somewhere
 from ..core.variable import Variable
 from ..dispatch import composite, define_rule, primitive, unwrap
 from .indexing import put_item
@@ -27,7 +28,7 @@ def _warn(message: str) -> None:
 
 def _lost(x: Any, where: Any) -> Any:
     """``x`` with NaN, which no gradient flows through, in some places."""
-    return np.where(where, x.dtype.type(np.nan), x) if where.any() else x
+    return np.where(where, x.dtype.type(np.nan), x) if somewhere(where) else x
 
 
 # ---- averages -------------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def _average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fa
             weights = np.transpose(weights, np.argsort(axes))
             weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
         total = np.sum(weights, axis=axis, **_given(keepdims=keepdims))
-        if np.any(total == 0):
+        if somewhere(total == 0):
             raise ZeroDivisionError("np.average: weights sum to zero, and cannot be normalized")
         average = np.sum(a * weights, axis=axis, **_given(keepdims=keepdims)) / total
     return (average, np.broadcast_to(total, average.shape)) if returned else average
@@ -123,7 +124,7 @@ def _interpolated(columns: Any, counts: Any, q: Any, method: str) -> Any:
         if count > 0:
             position[:, counts == count] = _positions(int(count), chances, method)[:, None]
     ranks, last = np.floor(position).astype(int), np.maximum(counts - 1, 0)
-    share, follows = position - ranks, isinstance(q, Variable) and q.requires_grad
+    share, follows = position - ranks, getattr(q, "requires_grad", False)
     if not follows and not share.any():
         return _order_statistics(columns, ranks)
     both = _order_statistics(columns, np.concatenate([ranks, np.minimum(ranks + 1, last)]))
@@ -156,7 +157,7 @@ def _quantiles(function: Any, whole: int, skips_nan: bool) -> None:
         if weights is not None or not len(columns):
             values = function(unwrap(a), unwrap(flat) * whole, axis, method=method, weights=unwrap(weights))
             made = _elements(columns, as_array(values))
-        elif skips_nan and lost.any():
+        elif skips_nan and somewhere(lost):
             counts = np.sum(~nan, axis=0)
             if not counts.all():
                 _warn("All-NaN slice encountered")
@@ -190,7 +191,7 @@ def _median(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keepdim
 @composite(np.nanmedian)
 def _nanmedian(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keepdims: Any = _NOTHING) -> Any:
     keepdims = keepdims is not _NOTHING and keepdims
-    if not np.isnan(a).any():
+    if not somewhere(np.isnan(a)):
         return np.median(a, axis=axis, keepdims=keepdims)
     return np.nanquantile(a, 0.5, axis=axis, keepdims=keepdims)
 
@@ -201,7 +202,7 @@ def _nanmedian(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keep
 def _filled(a: Any, value: float) -> Any:
     """``a`` with ``value`` in place of NaN."""
     nan = np.isnan(a)
-    return np.where(nan, a.dtype.type(value), a) if nan.any() else a
+    return np.where(nan, a.dtype.type(value), a) if somewhere(nan) else a
 
 
 def _skipping(function: Any, plain: Any, neutral: float) -> None:
@@ -220,13 +221,13 @@ for _function in (np.nanmax, np.nanmin):
 def _skipping_moment(a: Any, axis: Axis, keepdims: Any, where: Any, plain: Callable[..., Any], ddof: Any = 0) -> Any:
     """A mean or variance of what is not NaN; NaN, with no gradient, of slices where too little is left."""
     nan = np.isnan(a)
-    if not nan.any():
+    if not somewhere(nan):
         return plain(a, axis=axis, **_given(keepdims=keepdims, where=where))
     kept = ~nan if _everywhere(where) else ~nan & where
     short = np.sum(kept, axis=axis, keepdims=True) <= ddof
     # a slice with too little left is computed from all of its elements, so that nothing is divided by 0, and not used
     made = plain(_filled(a, 0), axis=axis, where=kept | short, **_given(keepdims=keepdims))
-    if not short.any():
+    if not somewhere(short):
         return made
     _warn("Mean of empty slice" if ddof == 0 else "Degrees of freedom <= 0 for slice.")
     return _lost(made, np.reshape(short, made.shape))
@@ -280,9 +281,9 @@ def _cov(
         if given_weights is None:
             continue
         w = np.astype(as_array(given_weights), float)
-        if w.shape != x.shape[1:] or np.any(w < 0):
+        if w.shape != x.shape[1:] or somewhere(w < 0):
             raise ValueError(f"np.cov: {name} must be {x.shape[1]} numbers that are not negative")
-        if name == "fweights" and np.any(w != np.round(w)):
+        if name == "fweights" and somewhere(w != np.round(w)):
             raise TypeError("np.cov: fweights must be integers")
         weights = w if weights is None else weights * w
     mean, total = np.average(x, axis=1, weights=weights, returned=True)
@@ -291,7 +292,7 @@ def _cov(
         freedom = freedom - ddof
     else:
         freedom = freedom - ddof * np.sum(weights * as_array(aweights)) / total[0]
-    if freedom <= 0:
+    if somewhere(np.asarray(freedom <= 0) if isinstance(freedom, (int, float)) else freedom <= 0):
         _warn("Degrees of freedom <= 0 for slice")
         freedom = 0.0
     x = x - mean[:, None]
@@ -323,8 +324,9 @@ def _weighted_counts(samples: Sequence[Any], edges: Sequence[Any], weights: Any,
     for x, e, n in zip(samples, edges, shape, strict=True):
         place = np.where(x == e[-1], n - 1, np.searchsorted(e, x, side="right") - 1)
         places.append(place)
-        inside &= (place >= 0) & (place < n)
-    made = put_item(np.reshape(weights, inside.shape)[inside], tuple(p[inside] for p in places), shape)
+        inside = inside & (place >= 0) & (place < n)
+    counted = np.where(inside, np.reshape(weights, inside.shape), weights.dtype.type(0))
+    made = put_item(counted, tuple(np.clip(p, 0, n - 1) for p, n in zip(places, shape, strict=True)), shape)
     if density:
         sizes = np.ones(shape)
         for e in np.ix_(*map(np.diff, edges)):
@@ -337,7 +339,7 @@ def _weighted_counts(samples: Sequence[Any], edges: Sequence[Any], weights: Any,
 def _histogram(a: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None) -> Any:
     """Differentiable in the weights; counts alone have no useful gradient, and are plain values."""
     a, bins = unwrap(a), unwrap(bins)
-    if not isinstance(weights, Variable):
+    if not isinstance(weights, (Variable, Batched)):
         return np.histogram(a, bins, range, density, weights)
     edges = np.histogram_bin_edges(a, bins, range, unwrap(weights))
     return _weighted_counts([np.ravel(a)], [edges], np.ravel(weights), density), edges
@@ -347,7 +349,7 @@ def _histogram(a: Any, bins: Any = 10, range: Any = None, density: bool | None =
 def _histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None) -> Any:
     sample, bins = unwrap(sample), unwrap(bins)
     made, edges = np.histogramdd(sample, bins, range, density, unwrap(weights))
-    if not isinstance(weights, Variable):
+    if not isinstance(weights, (Variable, Batched)):
         return made, edges
     columns = np.atleast_2d(sample.T) if is_array(sample) else np.asarray(sample)
     return _weighted_counts(list(columns), edges, weights, density), edges
@@ -357,12 +359,12 @@ def _histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: bool |
 def _histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None) -> Any:
     x, y, bins = np.asarray(unwrap(x)), np.asarray(unwrap(y)), unwrap(bins)
     made, *edges = np.histogram2d(x, y, bins, range, density, unwrap(weights))
-    return (_weighted_counts([x, y], edges, weights, density) if isinstance(weights, Variable) else made, *edges)
+    return (_weighted_counts([x, y], edges, weights, density) if isinstance(weights, (Variable, Batched)) else made, *edges)
 
 
 @composite(np.bincount)
 def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     x = np.asarray(unwrap(x))
-    if not isinstance(weights, Variable):
+    if not isinstance(weights, (Variable, Batched)):
         return np.bincount(x, weights, minlength)
     return put_item(weights, (x,), (max(minlength, int(x.max(initial=-1)) + 1),))

@@ -63,7 +63,7 @@ def _running_share(exp: Any) -> dict[str, Any]:
 def _share_of_the_run(scan: Callable[[Any], Any], g: Any, ans: Any, a: Any) -> Any:
     """A running extremum: as long as it stays the same, the elements so far that are equal to it share its gradient."""
     chosen = a == ans
-    count = np.ones(ans.shape, g.dtype)
+    count = np.ones_like(unwrap(ans), g.dtype)
     for k in range(1, ans.shape[-1]):
         count[..., k] = np.where(ans[..., k] == ans[..., k - 1], count[..., k - 1] + chosen[..., k], 1)
     return np.where(chosen, scan(g / count), g.dtype.type(0))

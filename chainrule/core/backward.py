@@ -12,6 +12,7 @@ import numpy as np
 
 from . import config
 from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray, owns_its_data
+from .batched import deepest, for_each_example
 from .function import Edge, Function, Output, observe, output_edges
 from .variable import Leaf, Variable, as_variable
 
@@ -97,7 +98,10 @@ def walk(
                 g = [None if port is None else table.pop(port, None) for port in output_edges(f)]
             if retain_grad:
                 _retain(f, g)
-            gxs = f.vjp_recorded(g) if create_graph else f.vjp(g)
+            try:
+                gxs = f.vjp_recorded(g) if create_graph else f.vjp(g)
+            except Exception:
+                gxs = _of_each(f, g, create_graph)
             if debug:
                 gxs = list(gxs)
                 observe(f, [gx.value if gx.__class__ is Part else gx for gx in gxs], "backward")
@@ -120,13 +124,13 @@ def walk(
                         except ValueError:
                             raise _misfit(f, gx, edge.shape) from None
                 if before is not None:
-                    if edge in own:
+                    if edge in own and gx.__class__ is ndarray:
                         before += gx
                         table[edge] = before
                     elif create_graph:  # a Variable may come to an array
                         table[edge] = before + gx
                     else:
-                        if _is_own(gx, g, f):
+                        if before.__class__ is ndarray and _is_own(gx, g, f):
                             gx += before
                             table[edge] = gx
                         else:
@@ -157,6 +161,22 @@ def walk(
         config.enable_backprop.reset(token)
         config.reverse.reset(reverse)
     return {leaf: g if create_graph or leaf in own else copy(g) for leaf, g in table.items()}
+
+
+def _of_each(f: Function, g: Any, create_graph: bool) -> Any:
+    """The gradients of a call that has failed for a batch of ``g`` (rows of a Jacobian): for each by itself."""
+    gs = g if isinstance(g, list) else [g]
+    level = deepest(gs)
+    kept = [f.saved, *(getattr(f.saved, name, None) for name in ("inputs", "outputs")), *getattr(f, "__dict__", {}).values()]
+    if level is None or deepest(kept) is level:
+        raise
+
+    def of_one(*gs: Any) -> Any:
+        one = list(gs) if isinstance(g, list) else gs[0]
+        gxs = zip(f.vjp_recorded(one) if create_graph else f.vjp(one), f.edges or (), strict=True)
+        return [gx.among_zeros(e.shape, e.dtype) if e is not None and gx.__class__ is Part else gx for gx, e in gxs]
+
+    return for_each_example(of_one, gs, {}, level)
 
 
 def _is_own(gx: Any, g: Any, f: Function) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import config
 from .arrays import Array, as_array, gradient_dtype, zeros
+from .batched import Batched, Level, at, deepest, everywhere, for_each_example, is_bare, level_of, whole
 from .variable import Leaf, Variable, plain
 
 #: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``,
@@ -89,9 +90,19 @@ class Function:
     # ---- calling ----------------------------------------------------------------------------------------
 
     def __call__(self, *inputs: Any) -> Any:
+        level = deepest(inputs)
+        if level is not None and is_bare(level, inputs):  # what is differentiated around a vmap is so for each example
+            return for_each_example(self, inputs, {}, level)
+        if level is not None:
+            inputs = tuple(x if level_of(x) is level else plain(x) for x in inputs)
         call = _twin(self)
         arrays = tuple(x._data if isinstance(x, Variable) else as_array(x) for x in inputs)
-        result = config.apart(call.forward, *arrays)
+        try:
+            result = config.apart(call.forward, *arrays)
+        except Exception:
+            if level is None or isinstance(self, _OfEach):
+                raise
+            return _OfEach(self, level)(*inputs)
         several = isinstance(result, (tuple, list))
         outputs = tuple(as_array(y) for y in (result if several else (result,)))
         edges = tuple(x._edge if isinstance(x, Variable) else None for x in inputs)
@@ -187,6 +198,40 @@ class Output:
         self.function, self.index = function, index
         self.generation, self.variable = function.generation, ref(variable)
         self.shape, self.dtype = variable._data.shape, variable._data.dtype
+
+
+class _OfEach(Function):
+    """A call of a Function that can't take a batch at once: a call for each example, differentiated by itself."""
+
+    def __init__(self, function: Function, level: Level):
+        self._function, self._level = function, level
+
+    @property
+    def name(self) -> str:
+        return self._function.name
+
+    def forward(self, *xs: Array) -> Any:
+        self.calls = []
+        for i in range(self._level.size):
+            inputs = [Variable(as_array(whole(x, self._level)[i])) for x in xs]
+            with config.enable_grad(), at(self._level.outer):
+                self.calls.append((inputs, as_tuple(self._function(*inputs))))
+        results = zip(*([y._data for y in ys] for _, ys in self.calls), strict=True)
+        made = tuple(Batched(np.stack(each), self._level) for each in results)
+        return made[0] if len(made) == 1 else made
+
+    def backward(self, *gys: Array) -> Any:
+        from .backward import walk  # the walk stands above this file
+
+        if any(isinstance(gy, Variable) for gy in gys):
+            raise TypeError("its forward does not work on all examples of a vmap at once")
+        gradients = []
+        for i, (inputs, ys) in enumerate(self.calls):
+            pairs = [(y, whole(gy, self._level)[i]) for y, gy in zip(ys, gys, strict=True) if y.requires_grad]
+            with at(self._level.outer):
+                found = walk([y for y, _ in pairs], [g for _, g in pairs], retain_graph=True)
+            gradients.append([found.get(x._edge, np.zeros(x.shape)) for x in inputs])  # type: ignore[arg-type]
+        return tuple(Batched(np.stack(each), self._level) for each in zip(*gradients, strict=True))
 
 
 # ---- recording ------------------------------------------------------------------------------------------
@@ -349,8 +394,8 @@ def check_finite(call: Function, arrays: Iterable[Any], direction: str) -> None:
     """Raise a FloatingPointError that names ``call`` and its line if an array has a NaN or an infinity."""
     for array in arrays:
         array = plain(array)
-        if array is not None and array.dtype.kind in "fc" and not np.isfinite(array).all():
-            kind = "NaN" if np.isnan(array).any() else "infinity"
+        if array is not None and array.dtype.kind in "fc" and not everywhere(np.isfinite(array)):
+            kind = "infinity" if everywhere(~np.isnan(array)) else "NaN"
             what = "result" if direction == "forward" else "gradient"
             raise FloatingPointError(
                 f"{call.name}: first {kind} in the {what} ({direction}), recorded at {getattr(call, 'line', '?')}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import config
 from ..core.backward import walk
+from ..core.batched import at_level, level_of
 from ..core.function import Edge, Function, Output
 from ..core.variable import Variable
 
@@ -83,7 +84,7 @@ class Forward:
 
     def _transposed(self, call: Function, made: Sequence[Variable], tangents: list[Any]) -> list[Any]:
         """The transpose of the call's vjp, which is linear in g: its gradient in g, started from the tangents."""
-        gs = [Variable(np.zeros(y.shape, y.dtype)) for y in made]
+        gs = [Variable(at_level(np.zeros(y.shape, y.dtype), level_of(y))) for y in made]
         pull = call.vjp_recorded if self.recorded else call.vjp
         gxs = list(pull(gs[0] if call.ports is None else list(gs)))
         pairs = [

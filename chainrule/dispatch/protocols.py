@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batched import Batched
 from ..core.variable import Variable
 from .rules import NO_GRADIENT, RECORDERS, RULES, function_name, import_more_rules, is_known, no_rule, unwrap, writes_out
 
@@ -38,6 +39,8 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
 
 def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
+    if len(types) > 1 and Batched in types:
+        return NotImplemented  # it is asked next
     if function not in RULES and not is_known(function):
         raise no_rule(function)
     if function in NO_GRADIENT:

@@ -7,7 +7,7 @@ code has no place for take the general way in rules.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core import config
 from ..core.arrays import as_array, ndarray
+from ..core.batched import Batched, deepest
 from ..core.function import Edge, Function, observe, variable_at
 from ..core.variable import Leaf, Variable
 
@@ -30,30 +31,26 @@ MOST_INPUTS = 3
 _LARGE = 2048
 
 
-class RecordedCall(Function):
-    """A recorded call by generated code. There is a subclass for each function and set of inputs that need a gradient."""
+class RuleCall(Function):
+    """A recorded call of a function in the table."""
 
     __slots__ = ()
     returns_fresh_arrays = True
-    ports = None
 
-    rule: ClassVar[Rule]
-    wrt: ClassVar[tuple[str, ...]]  # the inputs that need a gradient, in the order of the edges
-    reads: ClassVar[tuple[str, ...]]  # the names of what is saved
+    rule: Rule
 
     @property
     def name(self) -> str:
         return self.rule.name
 
     @property
-    def places(self) -> list[tuple[str, int | None]]:
+    def places(self) -> Sequence[tuple[str, int | None]]:
         """For each edge the argument, and the position where that is a sequence."""
-        return [(name, None) for name in self.wrt]
+        raise NotImplementedError
 
-    def vjp_recorded(self, g: Any) -> Iterable[Any]:
-        twin = object.__new__(type(self))
-        twin.edges, twin.saved = self.edges, self._saved_variables()
-        return twin.vjp(g)
+    def read(self, recorded: bool) -> dict[str, Any]:
+        """What was saved, by name; as Variables where gradients flow to it, if that is to be recorded."""
+        raise NotImplementedError
 
     def jvp(self, tangents: list[Any], bound: dict[str, Any], recorded: bool) -> Any:
         rule = self.rule
@@ -62,9 +59,32 @@ class RecordedCall(Function):
         if not isinstance(rule.function, np.ufunc) or self.dtype.kind == "c":
             return None
         # the Jacobian of an element-wise function is diagonal, so it is its own transpose
-        saved = dict(zip(self.reads, self._saved_variables() if recorded else self.saved, strict=True))
-        derivatives = ((rule.derivatives[name], t) for name, t in zip(self.wrt, tangents, strict=True) if t is not None)
+        saved = self.read(recorded)
+        derivatives = ((rule.derivatives[name], t) for (name, _), t in zip(self.places, tangents, strict=True) if t is not None)
         return reduce(np.add, (d.fn(t, *[saved[n] for n in d.names]) for d, t in derivatives))
+
+
+class RecordedCall(RuleCall):
+    """A recorded call by generated code. There is a subclass for each function and set of inputs that need a gradient."""
+
+    __slots__ = ()
+    ports = None
+
+    rule: ClassVar[Rule]  # type: ignore[misc]
+    wrt: ClassVar[tuple[str, ...]]  # the inputs that need a gradient, in the order of the edges
+    reads: ClassVar[tuple[str, ...]]  # the names of what is saved
+
+    @property
+    def places(self) -> Sequence[tuple[str, int | None]]:
+        return [(name, None) for name in self.wrt]
+
+    def read(self, recorded: bool) -> dict[str, Any]:
+        return dict(zip(self.reads, self._saved_variables() if recorded else self.saved, strict=True))
+
+    def vjp_recorded(self, g: Any) -> Iterable[Any]:
+        twin = object.__new__(type(self))
+        twin.edges, twin.saved = self.edges, self._saved_variables()
+        return twin.vjp(g)
 
     def _saved_variables(self) -> tuple[Any, ...]:
         """What was saved, as Variables where gradients flow to it."""
@@ -81,7 +101,7 @@ class RecordedSequenceCall(RecordedCall):
     __slots__ = ()
 
     @property
-    def places(self) -> list[tuple[str, int | None]]:
+    def places(self) -> Sequence[tuple[str, int | None]]:
         return [(self.wrt[0], i) for i in range(len(self.edges or ()))]
 
     def _saved_variables(self) -> tuple[Any, ...]:
@@ -99,6 +119,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
     inputs = tuple(name for name in rule.parameters if name in rule.derivatives)
     of_sequence = any(d.of_sequence for d in rule.derivatives.values())
     scope: dict[str, Any] = {  # underscores: a function's parameters may have any other names
+        "_Batched": Batched,
         "_Leaf": Leaf,
         "_Variable": Variable,
         "_as_array": as_array,
@@ -114,6 +135,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_plain": _PLAIN,
         "_recording": config.enable_backprop.get,
         "_forward": config.forward.get,
+        "_general": (tuple, list, Batched),
         "_ref": ref,
         "_rule": rule,
         "_shape": np.shape,
@@ -136,20 +158,28 @@ def generate(rule: Rule) -> Callable[..., Any]:
                 watched=_watched([x for x in wrt if x in scope[call].reads], of_sequence),
             )
         )
+    bound = "{" + ", ".join(f"{name!r}: {name}" for name in rule.parameters) + "}"
+    edges = "{" + ", ".join((_PLACES if of_sequence else "({x!r}, None): {x}_edge").format(x=x) for x in inputs) + "}"
     prepare = [(_UNWRAP_SEQUENCE if of_sequence else _UNWRAP).format(x=x) for x in inputs]
     is_ufunc = isinstance(rule.function, np.ufunc)
     if is_ufunc:
-        prepare += [_CONSTANT.format(x=x, other=y) for x, y in zip(inputs, inputs[1:] + inputs[:1], strict=True) if x != y]
+        prepare += [
+            _CONSTANT.format(x=x, other=y, bound=bound, edges=edges)
+            for x, y in zip(inputs, inputs[1:] + inputs[:1], strict=True)
+            if x != y
+        ]
     others = [name for name in rule.parameters if name not in inputs]
-    prepare += [(_OTHER if is_ufunc or name in rule.handled else _UNHANDLED).format(x=name) for name in others]
+    prepare += [
+        (_OTHER if is_ufunc or name in rule.handled else _UNHANDLED).format(x=name, bound=bound, edges=edges) for name in others
+    ]
     scope |= {f"default_{name}": value for name, value in rule.defaults.items()}
     source = _RECORDER.format(
         parameters=_parameters(rule, "{x}=default_{x}"),
         prepare="".join(prepare),
         compute=_computation(rule, inputs, of_sequence),
         branches="\n    el".join(branches),
-        bound=", ".join(f"{name!r}: {name}" for name in rule.parameters),
-        edges=", ".join((_PLACES if of_sequence else "({x!r}, None): {x}_edge").format(x=x) for x in inputs),
+        bound=bound,
+        edges=edges,
     )
     exec(compile(source, f"<recorder of {rule.name}>", "exec"), scope)
     record: Callable[..., Any] = scope["record"]
@@ -183,8 +213,8 @@ _RECORDER = """
 def record({parameters}):{prepare}
     ans = {compute}
     if ans.__class__ is not _ndarray:
-        if isinstance(ans, (tuple, list)):
-            return _rule.record(ans, {{{bound}}}, {{{edges}}})
+        if isinstance(ans, _general):
+            return _rule.record(ans, {bound}, {edges})
         ans = _as_array(ans)
     _made = _new(_Variable)
     _made._data = ans
@@ -201,7 +231,7 @@ def record({parameters}):{prepare}
     if _debugging():
         _note(_call, ans)
     if _forward() is not None:
-        _forward().push(_call, (_made,), {{{bound}}})
+        _forward().push(_call, (_made,), {bound})
     return _made
 """
 
@@ -222,10 +252,14 @@ _PLACES = "**{{({x!r}, _i): _e for _i, _e in enumerate({x}_edge or ())}}"
 
 _CONSTANT = """
     if {x}_edge is None and {x}.__class__ is not _ndarray:
+        if {x}.__class__ is _Batched:
+            return _rule.again({bound}, {edges})
         {x} = _constant({x}, {other})"""
 
 _OTHER = """
     if {x}.__class__ not in _plain:
+        if {x}.__class__ is _Batched or ({x}.__class__ is tuple and _Batched in [*map(type, {x})]):
+            return _rule.again({bound}, {edges})
         {x} = _rule.constant("{x}", {x})"""
 
 _UNHANDLED = """
@@ -264,7 +298,7 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
     arguments = ", ".join(
         f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
     )
-    if not rule.defaults:
+    if not rule.defaults and rule.forward is rule.function:
         x = rule.parameters[0]
         which = (
             "_function"
@@ -279,9 +313,10 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
 
 def _given(rule: Rule, arguments: dict[str, Any]) -> Any:
     """Call the function with those arguments alone that are not its defaults: another library's may know no more."""
+    function = rule.forward if deepest(arguments.values()) is None else rule.function
     required = [value for name, value in arguments.items() if name not in rule.defaults]
     given = {n: value for n, value in arguments.items() if n in rule.defaults and value is not rule.defaults[n]}
-    return rule.forward(*required, **given)
+    return function(*required, **given)
 
 
 def _generation(wrt: tuple[str, ...], of_sequence: bool) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 
 from ..core import config
 from ..core.arrays import as_array
-from ..core.function import Edge, Function, connect, materialise, revived_edges, variable_at
+from ..core.batched import Batched, deepest, is_bare, level_of
+from ..core.function import Edge, connect, materialise, revived_edges, variable_at
 from ..core.variable import Variable
-from .recorders import MOST_INPUTS, generate, subject
+from .recorders import MOST_INPUTS, RuleCall, generate, subject
 
 Linear = Literal["jointly", "separately"] | None
 
@@ -27,6 +28,9 @@ NO_GRADIENT: set[Any] = set()
 
 #: Why a function that NumPy lets us catch cannot be used on a Variable.
 UNSUPPORTED: dict[Any, str] = {}
+
+#: Functions that write into their first argument.
+WRITES: set[Any] = set()
 
 #: Tables of rules that are imported when a library is in use and a function without a rule is met.
 _LATER = {"numpy": "chainrule.calculus.further", "scipy.special": "chainrule.calculus.special"}
@@ -144,6 +148,9 @@ class Rule:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function on the data, and record the call: the general way."""
         parameters = self.parameters
+        level = deepest((args, kwargs))
+        if level is not None and is_bare(level, (args, kwargs)):
+            return call_batched(self.function, args, kwargs)
         if "variadic" in self.kinds:
             bound: dict[str, Any] = {parameters[0]: list(args), **kwargs}
         elif len(args) > len(parameters):
@@ -157,18 +164,29 @@ class Rule:
             if name not in self.derivatives:
                 bound[name] = self.constant(name, value)
             elif isinstance(value, Variable):
-                edges[name, None], bound[name] = value._edge, value._data
-            elif isinstance(self.function, np.ufunc):
+                if level is None or level_of(value) is level:  # one from around the vmap is data
+                    edges[name, None], bound[name] = value._edge, value._data
+            elif isinstance(self.function, np.ufunc) and value.__class__ is not Batched:
                 bound[name] = self.constant(name, value)
             elif isinstance(value, (list, tuple)):
-                edges |= {(name, i): v._edge for i, v in enumerate(value) if isinstance(v, Variable)}
-                bound[name] = [unwrap(v) for v in value]
+                own = [isinstance(v, Variable) and (level is None or level_of(v) is level) for v in value]
+                edges |= {(name, i): v._edge for i, v in enumerate(value) if own[i]}
+                bound[name] = [v._data if own[i] else v for i, v in enumerate(value)]
         named = {n: bound[n] for n in kwargs if n not in self.defaults or bound[n] is not self.defaults[n]}
+        run = self.forward if level is None else self.function
         if "variadic" in self.kinds:
-            ans = self.forward(*bound[parameters[0]], **named)
+            ans = run(*bound[parameters[0]], **named)
         else:
-            ans = self.forward(*[bound[n] for n in parameters[: len(args)]], **named)
+            ans = run(*[bound[n] for n in parameters[: len(args)]], **named)
         return self.record(ans, bound, edges)
+
+    def again(self, bound: dict[str, Any], edges: dict[tuple[str, int | None], Edge | None]) -> Any:
+        """Take the general way, which knows what to do where the arguments are of different levels of ``vmap``."""
+        given = dict(bound)
+        for (name, i), edge in edges.items():
+            if edge is not None:
+                _put(given, (name, i), variable_at(bound[name] if i is None else bound[name][i], edge))
+        return self._call(given, self)
 
     def record(self, ans: Any, bound: dict[str, Any], edges: dict[tuple[str, int | None], Edge | None]) -> Any:
         """Make Variables of the result, and record the call that has made it.
@@ -182,6 +200,9 @@ class Rule:
         collect = getattr(ans, "_make", tuple)  # a named tuple stays one
         arrays = tuple(as_array(y) for y in ans) if several else (as_array(ans),)
         needed = {key: edge for key, edge in edges.items() if edge is not None}
+        level = level_of(ans)
+        if level is not None and any(level_of(bound[name] if i is None else bound[name][i]) is not level for name, i in needed):
+            return self.again(bound, edges)
         if not needed or not config.enable_backprop.get():
             made = tuple(Variable(y, requires_grad=False) for y in arrays)
             return collect(made) if several else made[0]
@@ -227,17 +248,18 @@ class Rule:
                 terms.append(self._call(changed))
         return sum(terms[1:], start=terms[0])
 
-    def _call(self, bound: dict[str, Any]) -> Any:
+    def _call(self, bound: dict[str, Any], function: Callable[..., Any] | None = None) -> Any:
         """The function, of arguments by name."""
+        function = self.function if function is None else function
         if "variadic" in self.kinds:
             first = self.parameters[0]
-            return self.function(*bound[first], **{n: v for n, v in bound.items() if n != first})
+            return function(*bound[first], **{n: v for n, v in bound.items() if n != first})
         positional = [n for n, kind in zip(self.parameters, self.kinds, strict=True) if kind == "positional" and n in bound]
-        return self.function(*[bound[n] for n in positional], **{n: v for n, v in bound.items() if n not in positional})
+        return function(*[bound[n] for n in positional], **{n: v for n, v in bound.items() if n not in positional})
 
     def constant(self, name: str, value: Any) -> Any:
         """An argument that has no derivative, without the Variables that may be in it."""
-        if isinstance(value, Variable) and value._edge is not None and value.dtype.kind in "fc":
+        if isinstance(value, (Variable, Batched)) and value.requires_grad and value.dtype.kind in "fc":
             raise TypeError(f"{self.name} is not differentiable in {name!r}; if no gradient is wanted there, pass v.data")
         return as_array(value) if isinstance(self.function, np.ufunc) and isinstance(value, (list, tuple)) else unwrap(value)
 
@@ -254,6 +276,13 @@ class Rule:
         if name not in self.parameters:
             return TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
         return TypeError(f"{self.name}: the argument {name!r} is not supported on a Variable")
+
+
+def call_batched(function: Any, args: Any, kwargs: Any) -> Any:
+    """Call ``function`` on arguments among which there is a Batched that no Variable of its level stands beside."""
+    from ..batching.calls import call  # stands above this room, and is imported when it is needed
+
+    return call(function, args, kwargs)
 
 
 def _zeros(value: Any) -> Any:
@@ -279,50 +308,55 @@ def _shape(value: Any) -> Any:
     return [np.shape(v) for v in value] if isinstance(value, (list, tuple)) else np.shape(value)
 
 
-class Call(Function):
-    """A recorded call of a function in the table."""
+class Call(RuleCall):
+    """A recorded call that generated code has no place for."""
 
     __slots__ = ("rule", "wrt")
-    returns_fresh_arrays = True
 
     rule: Rule
-    wrt: tuple[tuple[str, int | None], ...]  # for each edge, the argument, and the position where that is a sequence
+    wrt: tuple[tuple[str, int | None], ...]
 
     @property
-    def name(self) -> str:
-        return self.rule.name
+    def places(self) -> Sequence[tuple[str, int | None]]:
+        return self.wrt
 
     def vjp(self, g: Any) -> Iterable[Any]:
-        return self._apply(g, self.saved)
-
-    def jvp(self, tangents: list[Any], bound: dict[str, Any], recorded: bool) -> Any:
-        return self.rule.linear_jvp(self.wrt, self.edges or (), tangents, bound, recorded) if self.rule.linear else None
+        return self._gradients(g, self.saved)
 
     def vjp_recorded(self, g: Any) -> Iterable[Any]:
+        return self._gradients(g, self.read(recorded=True))
+
+    def read(self, recorded: bool) -> dict[str, Any]:
         saved = dict(self.saved)
-        for (name, i), edge in zip(self.wrt, self.edges or (), strict=True):
-            if name in saved and i is None:
-                saved[name] = variable_at(saved[name], edge)
-            elif name in saved:
-                saved[name] = [variable_at(v, edge) if j == i else v for j, v in enumerate(saved[name])]
+        if not recorded:
+            return saved
+        for place, edge in zip(self.wrt, self.edges or (), strict=True):
+            name, i = place
+            if name in saved:
+                _put(saved, place, variable_at(saved[name] if i is None else saved[name][i], edge))
         if "ans" in saved:
             if self.ports is None:
                 saved["ans"] = variable_at(saved["ans"], self)
             else:
                 saved["ans"] = [variable_at(y, e) for y, e in zip(saved["ans"], revived_edges(self, saved["ans"]), strict=True)]
-        return self._apply(g, saved)
+        return saved
 
-    def _apply(self, g: Any, saved: dict[str, Any]) -> Iterable[Any]:
+    def _gradients(self, g: Any, saved: dict[str, Any]) -> list[Any]:
         if self.ports is not None:
             g = materialise(self, g)
-        derivatives = self.rule.derivatives
+        gradients, of_sequences = [], {}
         for name, i in self.wrt:
-            derivative = derivatives[name]
+            derivative = self.rule.derivatives[name]
             values = [saved[n] for n in derivative.names]
             if derivative.indexed:
-                yield derivative.fn(g, i, *values)
+                gradients.append(derivative.fn(g, i, *values))
+            elif derivative.of_sequence:
+                if name not in of_sequences:
+                    of_sequences[name] = derivative.fn(g, *values)
+                gradients.append(of_sequences[name][i])
             else:
-                yield derivative.fn(g, *values)[i] if derivative.of_sequence else derivative.fn(g, *values)
+                gradients.append(derivative.fn(g, *values))
+        return gradients
 
 
 def define_rule(
@@ -389,12 +423,13 @@ def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(fn)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
+        found = False
         for value in (*args, *kwargs.values()):
-            if isinstance(value, Variable) or (
-                value.__class__ in (list, tuple) and any(isinstance(v, Variable) for v in value)
-            ):
-                return RECORDERS[dispatch](*args, **kwargs)
-        return fn(*args, **kwargs)
+            for x in value if value.__class__ is list or value.__class__ is tuple else (value,):
+                if x.__class__ is Batched:
+                    return call_batched(dispatch, args, kwargs)
+                found = found or isinstance(x, Variable)
+        return RECORDERS[dispatch](*args, **kwargs) if found else fn(*args, **kwargs)
 
     dispatch.array_function = fn  # type: ignore[attr-defined]
     if not (getattr(fn, "__module__", None) or "").startswith("chainrule."):  # ours take no gradients inside
@@ -403,9 +438,11 @@ def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def unwrap(value: Any) -> Any:
-    """``value`` with Variables, also in lists, tuples and dicts, replaced by their data."""
+    """``value`` with Variables, also in lists, tuples, dicts and those that a Batched holds, replaced by their data."""
     if isinstance(value, Variable):
-        return value._data
+        value = value._data
+    if value.__class__ is Batched:
+        return Batched(unwrap(value.inner), value.level, value.mapped)
     if value.__class__ is list or value.__class__ is tuple:
         return value.__class__([unwrap(v) for v in value])
     if value.__class__ is dict:

@@ -17,7 +17,7 @@ from ..kernels import activation as numbers
 from ..kernels import softmax as kernels
 from ..kernels.elementwise import elementwise
 from ..kernels.special import erf
-from ..random import generator
+from ..random import drawn, generator
 
 Axes = int | tuple[int, ...]
 
@@ -184,7 +184,7 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
         raise ValueError(f"rrelu: lower is {lower}, larger than upper, {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
-    slopes = generator().uniform(lower, upper, input.shape).astype(input.dtype)
+    slopes = drawn(lambda size: generator().uniform(lower, upper, size), input.shape).astype(input.dtype)
     return input * np.where(unwrap(input) > 0, input.dtype.type(1), slopes)
 
 
@@ -646,7 +646,7 @@ def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int =
     """
     if tau <= 0:
         raise ValueError(f"gumbel_softmax: the temperature tau is positive, not {tau}")
-    noise = generator().gumbel(size=logits.shape).astype(logits.dtype)
+    noise = drawn(lambda size: generator().gumbel(size=size), logits.shape).astype(logits.dtype)
     soft = softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

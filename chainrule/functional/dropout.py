@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..random import generator
+from ..random import drawn, generator
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -28,5 +28,5 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
         return input
     if p == 1:
         return input * input.dtype.type(0)
-    kept = generator().random(input.shape, np.float32) >= p
+    kept = drawn(lambda size: generator().random(size, np.float32), input.shape) >= p
     return input * (kept * input.dtype.type(1 / (1 - p)))

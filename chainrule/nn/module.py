@@ -252,6 +252,37 @@ class Module:
                 else:
                     setattr(module, name, arrays[start + name])
 
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """A module like this one that computes with other Parameters; this one is left as it is, and shares all the rest.
+
+        Args:
+            parameters: arrays or Variables by the Parameters' paths, as in ``state_dict``; what is not named stays.
+
+        Raises:
+            KeyError: there is no Parameter of such a path.
+
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> layer.with_parameters({"weight": np.array([[1.0, 2.0]])})(np.array([3.0, 4.0]))
+        array([11.])
+        """
+        own = dict(self.named_parameters(remove_duplicate=False))
+        if unknown := [name for name in parameters if name not in own]:
+            raise KeyError(f"{type(self).__name__} has no Parameter {unknown[0]!r}; it has {', '.join(own)}")
+        changed = {id(own[name]): value for name, value in parameters.items()}
+        made: dict[int, Module] = {}
+
+        def replaced(module: Module) -> Module:
+            if id(module) not in made:
+                twin = made[id(module)] = object.__new__(type(module))
+                for name, value in vars(module).items():
+                    value = replaced(value) if isinstance(value, Module) else changed.get(id(value), value)
+                    vars(twin)[name] = value
+            return made[id(module)]
+
+        return replaced(self)  # type: ignore[return-value]
+
     # ---- modes ------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:

@@ -12,6 +12,7 @@ import scipy.integrate as si
 from ..calculus.shapes import array
 from ..core import config
 from ..core.arrays import as_array
+from ..core.batched import Batched, level_of
 from ..core.function import Function
 from ..core.variable import Variable
 from ..dispatch import unwrap
@@ -63,7 +64,7 @@ def odeint(
     if unknown := options.keys() & {"full_output", "Dfun", "col_deriv"}:
         raise TypeError(f"odeint: the option {', '.join(sorted(unknown))} is not supported")
     options |= {"rtol": rtol, "atol": atol}
-    moving = [i for i, a in enumerate(args) if isinstance(a, Variable)]
+    moving = [i for i, a in enumerate(args) if isinstance(a, (Variable, Batched))]
 
     def rate(y: Any, time: Any, *variables: Any) -> Any:
         given = list(args)
@@ -73,7 +74,8 @@ def odeint(
         return array(list(found)) if isinstance(found, (list, tuple)) else found
 
     y0, t, variables = as_array(y0), as_array(t), [args[i] for i in moving]
-    _check(rate, unwrap(y0), unwrap(t), unwrap(variables))
+    if level_of([y0, t, variables]) is None:
+        _check(rate, unwrap(y0), unwrap(t), unwrap(variables))
     return _solve(rate, y0, t, variables, options)
 
 
@@ -102,7 +104,7 @@ def _check(rate: Callable[..., Any], y0: Any, t: Any, args: list[Any]) -> None:
 
 def _solve(rate: Callable[..., Any], y0: Any, t: Any, args: list[Any], options: dict[str, Any]) -> Any:
     solver = _Odeint(rate, options)
-    if any(isinstance(x, Variable) for x in (y0, t, *args)):
+    if any(isinstance(x, (Variable, Batched)) for x in (y0, t, *args)):
         return solver(y0, t, *args)
     return solver.forward(y0, t, *args)
 
