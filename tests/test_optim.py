@@ -144,7 +144,7 @@ def test_complex_parameters_go_down_as_in_pytorch(name):
 
 @pytest.mark.parametrize("name", ["SGD", "AdamW", "LAMB", "Lion", "Muon", "Adafactor"])
 def test_half_precision_is_stored_in_16_bits(name):
-    start, g = rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
+    start, g = rng.standard_normal((4, 3)), rng.choice([-1.0, 1.0], (4, 3)) * rng.uniform(0.5, 2, (4, 3))
     p, q = (cr.Parameter(start.astype(dtype)) for dtype in (np.float16, np.float64))
     for each in (p, q):
         optimizer = getattr(optim, name)([each], lr=0.1)

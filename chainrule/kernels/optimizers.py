@@ -47,10 +47,10 @@ def update_reference(rule: Rule, parameter: Parameter, constants: tuple[float, .
     """The same in NumPy, for one parameter."""
     sign, coupled, keep, *others = constants
     data, gradient, arrays = parameter
-    p, g = _computable(data), _computable(gradient)
+    p, g = computable(data), computable(gradient)
     g = g if sign == 1 else sign * g
     g = g + coupled * p if coupled else g
-    state = tuple(0.0 if a is None else _computable(a) for a in arrays)
+    state = tuple(0.0 if a is None else computable(a) for a in arrays)
     new, new_state = rule(p if keep == 1 else keep * p, g, state, tuple(others))
     real(data)[...] = new
     for target, value in zip(arrays, new_state, strict=True):
@@ -58,7 +58,7 @@ def update_reference(rule: Rule, parameter: Parameter, constants: tuple[float, .
             real(target)[...] = value
 
 
-def _computable(a: Array) -> Array:
+def computable(a: Array) -> Array:
     """An array as what is computed in: real numbers of single precision at least."""
     a = real(a)
     return a.astype(np.float32) if a.dtype == np.float16 else a
@@ -73,7 +73,7 @@ def norm(arrays: Sequence[Array]) -> float:
         sums = np.zeros(len(blocks) - 1)
         _squares(ids, pieces, blocks, sums, _FLOATS[dtype])
         squares += float(np.sum(sums))
-    return math.sqrt(squares + sum(float(np.sum(np.square(np.abs(_computable(a))), dtype=np.float64)) for a in others))
+    return math.sqrt(squares + sum(float(np.sum(np.square(np.abs(computable(a))), dtype=np.float64)) for a in others))
 
 
 def scale(arrays: Sequence[Array], factor: float) -> None:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..core.arrays import Array
+from ..kernels import optimizers as kernels
 from .optimizer import Group, Optimizer, Params, State
 
 
@@ -65,18 +66,22 @@ class Adafactor(Optimizer):
         eps1 = float(np.finfo(data.dtype).eps) if eps1 is None else eps1
         step = max(eps2, _rms(data)) * min(group["lr"], 1 / math.sqrt(state["step"]))
         data *= 1 - group["lr"] * group["weight_decay"]
-        square = np.square(g)
+        g = kernels.computable(g)
         if data.ndim < 2:
-            state["variance"] += take * (square - state["variance"])
-            v = state["variance"]
+            state["variance"] += take * (np.square(g) - state["variance"])
+            v = np.array(state["variance"], g.dtype)
         else:
             rows, columns = state["row_var"], state["col_var"]
-            rows += take * (np.mean(square, axis=-1, keepdims=True) - rows)
-            columns += take * (np.mean(square, axis=-2, keepdims=True) - columns)
-            v = rows * columns / np.maximum(np.mean(rows, axis=-2, keepdims=True), eps1)
-        u = g / np.sqrt(np.maximum(v, eps1 * eps1))
-        data -= step / max(1.0, _rms(u) / group["d"]) * u
+            means = np.einsum("...ij,...ij->...i", g, g) / g.shape[-1], np.einsum("...ij,...ij->...j", g, g) / g.shape[-2]
+            rows += take * (means[0][..., :, None] - rows)
+            columns += take * (means[1][..., None, :] - columns)
+            v = rows / np.maximum(np.mean(rows, axis=-2, keepdims=True), eps1) * columns.astype(g.dtype, copy=False)
+        np.maximum(v, eps1 * eps1, out=v)
+        np.sqrt(v, out=v)
+        u = np.divide(g, v, out=v)
+        u *= step / max(1.0, _rms(u) / group["d"])
+        data -= u
 
 
 def _rms(a: Array) -> float:
-    return math.sqrt(float(np.mean(np.square(a), dtype=np.float64))) if a.size else 0.0
+    return kernels.norm([a]) / math.sqrt(max(a.size, 1))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..core.variable import Variable
 from ..kernels import optimizers as kernels
+from ..kernels.memory import empty_like
 from .optimizer import Group, Optimizer, State, ascent
 
 
@@ -86,9 +85,8 @@ class ElementwiseOptimizer(Optimizer):
             state.setdefault(name, self.first_scalar(name, group))
         for name, value in self.arrays(group).items():
             if value is not None and name not in state:
-                array = state[name] = np.zeros_like(p.data)
-                if value:
-                    kernels.real(array)[...] = value
+                state[name] = empty_like(p.data)
+                kernels.real(state[name])[...] = value
         return state
 
     def first_scalar(self, name: str, group: Group) -> float:

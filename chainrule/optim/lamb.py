@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..core.arrays import Array
-from ..kernels.optimizers import real
+from ..kernels import optimizers as kernels
 from .optimizer import Group, Optimizer, Params, State
 
 
@@ -44,13 +44,19 @@ class LAMB(Optimizer):
             state.update(step=0, exp_avg=np.zeros_like(data), exp_avg_sq=np.zeros_like(data))
         state["step"] += 1
         (beta1, beta2), t = group["betas"], state["step"]
-        p, g, m, v = map(real, (data, g, state["exp_avg"], state["exp_avg_sq"]))
-        m += (1 - beta1) * (g - m)
-        v += (1 - beta2) * (g * g - v)
-        r = m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + group["eps"]) + group["weight_decay"] * p
-        size, length = _norm(p), _norm(r)
-        p -= (group["lr"] * size / length if size and length else group["lr"]) * r
-
-
-def _norm(a: Array) -> float:
-    return math.sqrt(float(np.sum(np.square(a), dtype=np.float64)))
+        p, g, m, v = map(kernels.real, (data, kernels.computable(g), state["exp_avg"], state["exp_avg_sq"]))
+        r = g - m
+        r *= 1 - beta1
+        m += r
+        np.multiply(g, g, out=r)
+        r -= v
+        r *= 1 - beta2
+        v += r
+        np.sqrt(v, out=r)
+        r *= (1 - beta1**t) / math.sqrt(1 - beta2**t)
+        r += group["eps"] * (1 - beta1**t)
+        np.divide(m, r, out=r)
+        r += group["weight_decay"] * p
+        size, length = kernels.norm([p]), kernels.norm([r])
+        r *= group["lr"] * size / length if size and length else group["lr"]
+        p -= r
