@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ..core.arrays import Array
 from ..dispatch import unwrap
+from ..kernels import attention as kernel
+from ..kernels.layer import dense, enabled
+from ..random import generator
 from .activation import softmax
-from .dropout import dropout
+from .fused import Fused
 
 
 def scaled_dot_product_attention(
@@ -51,13 +56,67 @@ def scaled_dot_product_attention(
     _check(query, key, value, attn_mask, is_causal)
     if enable_gqa:
         key, value = (_shared(a, query.shape[-3]) for a in (key, value))
-    weights = attention_weights(query, key, attn_mask, is_causal, scale)
-    return dropout(weights, dropout_p) @ value
-
-
-def attention_weights(query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None) -> Any:
-    """The weights of ``scaled_dot_product_attention``: softmax(scale q k^T + mask), (..., L, S)."""
+    if not 0 <= dropout_p <= 1:
+        raise ValueError(f"a probability is between 0 and 1, not {dropout_p}")
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    seed = int(generator().integers(1 << 62)) if dropout_p > 0 else 0
+
+    def composition(query: Any, key: Any, value: Any) -> tuple[Any]:
+        weights = attention_weights(query, key, attn_mask, is_causal, scale)
+        if dropout_p > 0:
+            kept = kernel.kept(seed, weights.shape, dropout_p)
+            weights = weights * (kept * weights.dtype.type(1 / (1 - dropout_p) if dropout_p < 1 else 0))
+        return (weights @ value,)
+
+    arrays = [unwrap(a) for a in (query, key, value)]
+    run: Any = composition
+    if _has_kernel(arrays, attn_mask):
+        run = _fused(arrays[0], unwrap(attn_mask), (is_causal, scale, dropout_p, seed), composition)
+    return run(query, key, value)[0]
+
+
+def _has_kernel(arrays: list[Array], mask: Any) -> bool:
+    query, key, value = arrays
+    return (
+        enabled()
+        and dense(query, key, value)
+        and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+        and min(a.size for a in arrays) > 0
+        and (mask is None or (mask.ndim <= query.ndim and not getattr(mask, "requires_grad", False)))
+    )
+
+
+def _fused(query: Array, mask: Array | None, options: tuple[Any, ...], composition: Any) -> Fused:
+    """Attention as one operation on query, key and value."""
+    leading, dtype = query.shape[:-2], query.dtype
+    heads = leading[-1] if leading else 1
+
+    def by_head(a: Array) -> Array:
+        """(..., T, E) as (B, H, T, E)."""
+        return a if a.ndim == 4 else a.reshape(-1, heads, *a.shape[-2:])
+
+    if mask is not None:
+        added = np.where(mask, dtype.type(0), dtype.type(-np.inf)) if mask.dtype == bool else mask.astype(dtype, copy=False)
+        if len(leading) > 2:
+            added = np.broadcast_to(added, (*leading, *added.shape[-2:]))
+        mask = by_head(added) if len(leading) > 2 else added.reshape((1,) * (4 - added.ndim) + added.shape)
+
+    def forward(*arrays: Array) -> tuple[tuple[Array, ...], Any]:
+        query, key, value = map(by_head, arrays)
+        out, sums = kernel.attention(query, key, value, mask, *options)
+        return (out.reshape(*leading, *out.shape[-2:]) if out.ndim != query.ndim else out,), (out, sums)
+
+    def backward(kept: Any, arrays: tuple[Array, ...], gs: tuple[Array, ...], needed: Any) -> Iterable[Array]:
+        g, query, key, value = map(by_head, (*gs, *arrays))
+        out, sums = kept
+        gradients = kernel.attention_backward(g, query, key, value, out, sums, mask, *options)
+        return [d.reshape(a.shape) for d, a in zip(gradients, arrays, strict=True)]
+
+    return Fused("scaled_dot_product_attention", composition, forward, backward)
+
+
+def attention_weights(query: Any, key: Any, attn_mask: Any, is_causal: bool, scale: float) -> Any:
+    """The weights of ``scaled_dot_product_attention``: softmax(scale q k^T + mask), (..., L, S)."""
     scores = (query * scale) @ np.swapaxes(key, -1, -2)
     if is_causal:
         attn_mask = np.tri(*scores.shape[-2:], dtype=bool)

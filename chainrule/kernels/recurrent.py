@@ -16,42 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .gemm import _add_part, _pack_panel
-from .layer import compiled, low_tile, low_tile_rows, parallel_for, tile_columns
+from .layer import compiled, parallel_for
 from .math import sigmoid, tanh
-
-
-@compiled
-def _panels(b: Any) -> Any:
-    """A matrix copied into the order in which tiles of a product read it: (panels, rows, columns of a tile)."""
-    k, n = b.shape
-    columns = tile_columns(b)
-    panels = np.empty(((n + columns - 1) // columns, k, columns), b.dtype)
-    for q in range(len(panels)):
-        _pack_panel(b[:, q * columns : min((q + 1) * columns, n)], panels[q].reshape(-1), columns)
-    return panels
-
-
-@compiled
-def _product(a: Any, panels: Any, out: Any, beta: float) -> None:
-    """Compute out = a b + beta out for an ``a`` of few rows, where ``panels`` are a copy of b."""
-    m, n, k = out.shape[0], out.shape[1], panels.shape[1]
-    rows, columns, item = low_tile_rows(), tile_columns(out), out.itemsize
-    one, factor, none = out.dtype.type(1), out.dtype.type(beta), out.dtype.type(0)
-    edge, last, whole = np.empty((rows, columns), out.dtype), np.zeros((rows, k), out.dtype), m // rows * rows
-    for r in range(whole, m):
-        last[r - whole] = a[r]
-    for q in range(len(panels)):
-        filled = min(columns, n - q * columns)
-        for r in range(0, m, rows):
-            height = min(rows, m - r)
-            left, step = (a[r:].ctypes.data, a.strides[0] // item) if r < whole else (last.ctypes.data, k)
-            place = out.ctypes.data + r * out.strides[0] + q * columns * item
-            if height == rows and filled == columns:
-                low_tile(out, k, left, step, 1, panels[q].ctypes.data, columns, place, out.strides[0] // item, one, factor)
-            else:  # what reaches over the edge is computed whole, and copied in part
-                low_tile(out, k, left, step, 1, panels[q].ctypes.data, columns, edge.ctypes.data, columns, one, none)
-                _add_part(edge, out, place, height, filled, factor)
+from .panels import multiply, panels_of
 
 
 @compiled
@@ -77,7 +44,7 @@ def block(n: int) -> int:
 @compiled
 def rnn(y: Any, before: Any, state: Any, weight: Any, offsets: Any, step: int, relu: bool, block: int) -> None:
     """Make of W_ih x + b in ``y`` (rows, H) the outputs, and keep the states before them. ``weight`` is W_hh."""
-    parallel_for(_rnn_block, (y, before, state, _panels(weight.T), offsets, step, relu), len(state), block)
+    parallel_for(_rnn_block, (y, before, state, panels_of(weight.T), offsets, step, relu), len(state), block)
 
 
 @compiled
@@ -91,7 +58,7 @@ def _rnn_block(
         first, rows = offsets[t] + start, min(stop, offsets[t + 1] - offsets[t]) - start
         if rows <= 0:
             continue
-        _product(h[:rows], weight, y[first : first + rows], 1.0)
+        multiply(h[:rows], weight, y[first : first + rows], 1.0, 1.0)
         for b in range(rows):
             out, now, was = y[first + b], h[b], before[first + b]
             if relu:
@@ -108,7 +75,7 @@ def _rnn_block(
 @compiled
 def rnn_backward(g: Any, y: Any, state: Any, weight: Any, offsets: Any, step: int, relu: bool, inner: Any, block: int) -> None:
     """From the gradients of the outputs and of the state, as it is at the end, that of the sum in the tanh."""
-    parallel_for(_rnn_backward_block, (g, y, state, _panels(weight), offsets, step, relu, inner), len(state), block)
+    parallel_for(_rnn_backward_block, (g, y, state, panels_of(weight), offsets, step, relu, inner), len(state), block)
 
 
 @compiled
@@ -130,7 +97,7 @@ def _rnn_backward_block(
             else:
                 for j in range(len(out)):
                     dx[j] = (dhb[j] + gy[j]) * (one - out[j] * out[j])
-        _product(inner[first : first + rows], weight, dh[:rows], 0.0)
+        multiply(inner[first : first + rows], weight, dh[:rows], 1.0, 0.0)
 
 
 # ---- long short-term memory -----------------------------------------------------------------------------
@@ -142,7 +109,7 @@ def lstm(gates: Any, y: Any, before: Any, cells: Any, h: Any, c: Any, weight: An
 
     ``weight`` is W_hh.
     """
-    parallel_for(_lstm_block, (gates, y, before, cells, h, c, _panels(weight.T), offsets, step), len(h), block)
+    parallel_for(_lstm_block, (gates, y, before, cells, h, c, panels_of(weight.T), offsets, step), len(h), block)
 
 
 @compiled
@@ -156,7 +123,7 @@ def _lstm_block(
         first, rows = offsets[t] + start, min(stop, offsets[t + 1] - offsets[t]) - start
         if rows <= 0:
             continue
-        _product(h[:rows], weight, gates[first : first + rows], 1.0)
+        multiply(h[:rows], weight, gates[first : first + rows], 1.0, 1.0)
         for b in range(rows):
             row, hb, cb = gates[first + b], h[b], c[b]
             i, f, g, o = row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :]
@@ -180,7 +147,7 @@ def lstm_backward(
     g: Any, gates: Any, cells: Any, h: Any, c: Any, weight: Any, offsets: Any, step: int, inner: Any, block: int
 ) -> None:
     """From the gradients of the outputs and of h and c, as they are at the end, those of the sums in the gates."""
-    parallel_for(_lstm_backward_block, (g, gates, cells, h, c, _panels(weight), offsets, step, inner), len(h), block)
+    parallel_for(_lstm_backward_block, (g, gates, cells, h, c, panels_of(weight), offsets, step, inner), len(h), block)
 
 
 @compiled
@@ -215,7 +182,7 @@ def _lstm_backward_block(
                 df[j] = dcb[j] * was[j] * f[j] * (one - f[j])
             for j in range(size):
                 dcb[j] *= f[j]
-        _product(inner[first : first + rows], weight, dh[:rows], 0.0)
+        multiply(inner[first : first + rows], weight, dh[:rows], 1.0, 0.0)
 
 
 # ---- gated recurrent unit -------------------------------------------------------------------------------
@@ -228,7 +195,7 @@ def gru(
     """Make of W_ih x + b_ih in ``gates`` (rows, 3 H) the gates, and fill in the outputs; keep the states before them, and
     W_hn h + b_hn in ``inside``. ``weight`` is W_hh^T, ``bias`` b_hh.
     """
-    parallel_for(_gru_block, (gates, y, before, inside, h, _panels(weight.T), bias, offsets, step), len(h), block)
+    parallel_for(_gru_block, (gates, y, before, inside, h, panels_of(weight.T), bias, offsets, step), len(h), block)
 
 
 @compiled
@@ -243,7 +210,7 @@ def _gru_block(
         first, rows = offsets[t] + start, min(stop, offsets[t + 1] - offsets[t]) - start
         if rows <= 0:
             continue
-        _product(h[:rows], weight, products[:rows], 0.0)
+        multiply(h[:rows], weight, products[:rows], 1.0, 0.0)
         for b in range(rows):
             row, p, hb = gates[first + b], products[b], h[b]
             for j in range(len(p)):
@@ -280,7 +247,7 @@ def gru_backward(
     block: int,
 ) -> None:
     """From the gradients of the outputs and of h, as it is at the end, those of W_ih x + b_ih and of W_hh h + b_hh."""
-    arguments = (g, gates, before, inside, h, _panels(weight), offsets, step, inner, recurrent)
+    arguments = (g, gates, before, inside, h, panels_of(weight), offsets, step, inner, recurrent)
     parallel_for(_gru_backward_block, arguments, len(h), block)
 
 
@@ -337,4 +304,4 @@ def _gru_backward_block(
             dhb, pb = dh[b], past[b]
             for j in range(size):
                 dhb[j] = pb[j]
-        _product(recurrent[first : first + rows], weight, dh[:rows], 1.0)
+        multiply(recurrent[first : first + rows], weight, dh[:rows], 1.0, 1.0)

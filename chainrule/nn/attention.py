@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ class MultiheadAttention(Module):
         mask = None if is_causal else self._mask(attn_mask, key_padding_mask, (n, length, k.shape[2] - added), added, q.dtype)
         dropout = self.dropout if self.training else 0.0
         if need_weights:
-            weights = F.dropout(attention_weights(q, k, mask, is_causal), dropout)
+            weights = F.dropout(attention_weights(q, k, mask, is_causal, 1 / math.sqrt(self.head_dim)), dropout)
             y = weights @ v
             weights = np.mean(weights, axis=1) if average_attn_weights else weights
             weights = weights[0] if unbatched else weights
