@@ -102,14 +102,14 @@ def _fused(query: Array, mask: Array | None, options: tuple[Any, ...], compositi
         mask = by_head(added) if len(leading) > 2 else added.reshape((1,) * (4 - added.ndim) + added.shape)
 
     def forward(*arrays: Array) -> tuple[tuple[Array, ...], Any]:
-        query, key, value = map(by_head, arrays)
-        out, sums = kernel.attention(query, key, value, mask, *options)
+        q, k, v = map(by_head, arrays)
+        out, sums = kernel.attention(q, k, v, mask, *options)
         return (out.reshape(*leading, *out.shape[-2:]) if out.ndim != query.ndim else out,), (out, sums)
 
     def backward(kept: Any, arrays: tuple[Array, ...], gs: tuple[Array, ...], needed: Any) -> Iterable[Array]:
-        g, query, key, value = map(by_head, (*gs, *arrays))
+        g, q, k, v = map(by_head, (*gs, *arrays))
         out, sums = kept
-        gradients = kernel.attention_backward(g, query, key, value, out, sums, mask, *options)
+        gradients = kernel.attention_backward(g, q, k, v, out, sums, mask, *options)
         return [d.reshape(a.shape) for d, a in zip(gradients, arrays, strict=True)]
 
     return Fused("scaled_dot_product_attention", composition, forward, backward)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from .layer import compiled, parallel_for
-from .math import exp, log
+from .math import exp_below_zero, log
 from .memory import empty
 from .panels import multiply, panels_of
 
@@ -165,7 +165,7 @@ def _attention_block(
                     continue
                 total = zero
                 for j in range(len(row)):
-                    e = exp(row[j] - top)
+                    e = exp_below_zero(row[j] - top)
                     row[j] = e
                     total += e
                 sums[b, h, q0 + r] = top + log(total)
@@ -223,7 +223,7 @@ def _backward_block(
                     _add(row, mask[b, h, q0 + r, :visible])
                 total = sums[b, h, q0 + r]
                 for j in range(len(row)):
-                    row[j] = exp(row[j] - total)
+                    row[j] = exp_below_zero(row[j] - total)
                 one, another, mean = g[b, h, q0 + r], out[b, h, q0 + r], zero
                 for j in range(len(one)):
                     mean += one[j] * another[j]
