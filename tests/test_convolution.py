@@ -9,6 +9,11 @@ from beside_torch import compare
 import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
+from chainrule.kernels import convolution as kernels
+from chainrule.kernels import convolution_direct as direct
+from chainrule.kernels import convolution_winograd as winograd
+from chainrule.kernels.layer import enabled
+from chainrule.kernels.window import Window
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -225,3 +230,146 @@ def test_transposed_layers_reach_an_output_size():
     x = np.zeros((1, 2, 4, 5), np.float32)
     assert layer(x, (8, 15)).shape == (1, 3, 8, 15)
     assert layer(x, (1, 3, 7, 13)).shape == (1, 3, 7, 13)
+
+
+# ---- compiled ---------------------------------------------------------------------------------------------
+
+needs_numba = pytest.mark.skipif(not enabled(), reason="needs Numba")
+
+# shapes of the image and the weight, the window, groups
+DIRECT = {
+    "plain": ((2, 3, 7, 8), (4, 3, 3, 3), Window.of((3, 3)), 1),
+    "padding": ((3, 5, 9, 8), (40, 5, 3, 2), Window.of((3, 2), padding=1), 1),
+    "stride": ((2, 20, 9, 8), (50, 20, 3, 3), Window.of((3, 3), 2, 1), 1),
+    "stride beyond the kernel": ((2, 3, 9, 8), (4, 3, 2, 2), Window.of((2, 2), 3), 1),
+    "wide padding": ((2, 2, 4, 4), (3, 2, 2, 2), Window.of((2, 2), padding=3), 1),
+    "dilation": ((1, 2, 9, 9), (3, 2, 3, 2), Window((3, 2), (1, 1), ((2, 2), (1, 3)), (2, 3)), 1),
+    "dilation and stride": ((2, 3, 13, 11), (3, 3, 3, 3), Window.of((3, 3), 2, 2, 3), 1),
+    "groups": ((2, 40, 6, 5), (60, 20, 3, 3), Window.of((3, 3), 2, 1), 2),
+    "depthwise": ((2, 20, 6, 5), (20, 1, 3, 3), Window.of((3, 3), 1, 1), 20),
+    "depthwise and stride": ((3, 8, 6, 5), (8, 1, 3, 2), Window.of((3, 2), 2), 8),
+    "depthwise times 2": ((2, 4, 6, 5), (8, 1, 3, 3), Window.of((3, 3)), 4),
+    "one pixel": ((2, 70, 4, 5), (33, 70, 1, 1), Window.of((1, 1)), 1),
+    "one of all": ((1, 1, 1, 1), (1, 1, 1, 1), Window.of((1, 1)), 1),
+    "first layer": ((3, 1, 12, 13), (6, 1, 5, 5), Window.of((5, 5), padding=2), 1),
+    "to one channel": ((2, 20, 9, 8), (1, 20, 3, 3), Window.of((3, 3), 1, 1), 1),
+    "many positions": ((3, 3, 40, 37), (8, 3, 3, 3), Window.of((3, 3), 1, 1), 1),
+    "1d": ((2, 3, 9), (4, 3, 3), Window.of((3,), 1, 1), 1),
+    "3d": ((2, 3, 4, 5, 6), (4, 3, 3, 2, 1), Window.of((3, 2, 1), 2, 1), 1),
+}  # fmt: skip
+
+# images, outputs, padding
+WINOGRAD = {
+    "few tiles": ((3, 32, 10, 11), 48, 1),
+    "many tiles": ((7, 32, 17, 18), 32, 1),
+    "no padding": ((6, 32, 10, 9), 32, 0),
+    "wide padding": ((6, 32, 6, 6), 64, 2),
+}
+
+
+def close(got, expected, tolerance):
+    assert got.shape == expected.shape and got.dtype == expected.dtype
+    np.testing.assert_allclose(got, expected, tolerance, tolerance * max(1, np.max(np.abs(expected), initial=0)))
+
+
+def in_memory_orders(x):
+    yield x
+    yield np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
+    yield np.repeat(x, 2, axis=-1)[..., ::2]
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("case", DIRECT)
+def test_direct_kernels(case, dtype):
+    shape, weight_shape, window, groups = DIRECT[case]
+    x, weight, bias, more = (rng.standard_normal(s).astype(dtype) for s in (shape, weight_shape, weight_shape[0], shape[1]))
+    tolerance = 1e-5 if dtype == "f4" else 1e-12
+    expected = kernels.convolve.reference(x, weight, bias, window, groups)
+    g = rng.standard_normal(expected.shape).astype(dtype)
+    expected_input = kernels.convolve_input.reference(g, weight, more, x.shape[2:], window, groups)
+    expected_weight = kernels.convolve_weight.reference(x, g, window, groups)
+    for a, h in zip(in_memory_orders(x), in_memory_orders(g), strict=True):
+        close(direct.convolve(a, weight, bias, window, groups), expected, tolerance)
+        close(direct.convolve_input(h, weight, more, x.shape[2:], window, groups), expected_input, tolerance)
+        close(direct.convolve_weight(a, h, window, groups), expected_weight, tolerance)
+    close(
+        direct.convolve(x, weight, None, window, groups), kernels.convolve.reference(x, weight, None, window, groups), tolerance
+    )
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("case", WINOGRAD)
+def test_winograd_kernels(case, dtype):
+    shape, o, padding = WINOGRAD[case]
+    window = Window.of((3, 3), padding=padding)
+    x, weight, bias, more = (rng.standard_normal(s).astype(dtype) for s in (shape, (o, shape[1], 3, 3), o, shape[1]))
+    tolerance = 2e-5 if dtype == "f4" else 1e-13
+    expected = kernels.convolve.reference(x, weight, bias, window, 1)
+    g = rng.standard_normal(expected.shape).astype(dtype)
+    for a, h in zip(in_memory_orders(x), in_memory_orders(g), strict=True):
+        assert winograd.pays(len(x), weight.shape[:2], expected.shape[2:], window, 1, x.dtype)
+        close(kernels.convolve(a, weight, bias, window, 1), expected, tolerance)
+        close(
+            kernels.convolve_input(h, weight, more, x.shape[2:], window, 1),
+            kernels.convolve_input.reference(g, weight, more, x.shape[2:], window, 1),
+            tolerance,
+        )
+        close(kernels.convolve_weight(a, h, window, 1), kernels.convolve_weight.reference(x, g, window, 1), tolerance)
+
+
+@needs_numba
+def test_kernels_carry_what_is_not_finite_as_the_direct_sum_does():
+    window = Window.of((3, 3), padding=1)
+    weight = rng.standard_normal((32, 32, 3, 3)).astype("f4")
+    for value in (np.inf, np.nan, 3e38):
+        x = rng.standard_normal((6, 32, 8, 8)).astype("f4")
+        x[1, 3, 2, 2] = value
+        g = rng.standard_normal((6, 32, 8, 8)).astype("f4")
+        with np.errstate(all="ignore"):
+            pairs = [
+                (kernels.convolve, (x, weight, None, window, 1)),
+                (kernels.convolve_input, (x, weight, None, (8, 8), window, 1)),
+                (kernels.convolve_weight, (x, g, window, 1)),
+            ]
+            for kernel, arguments in pairs:
+                got, expected = kernel(*arguments), kernel.reference(*arguments)
+                np.testing.assert_array_equal(np.isfinite(got), np.isfinite(expected))
+                np.testing.assert_allclose(got, expected, 1e-3, 1e-3)
+
+
+@needs_numba
+@pytest.mark.parametrize("case", ["winograd", "stride", "first layer", "depthwise"])
+def test_kernels_do_not_depend_on_the_number_of_threads(case):
+    shape, weight_shape, stride, groups = {
+        "winograd": ((8, 32, 20, 20), (32, 32, 3, 3), 1, 1),
+        "stride": ((8, 32, 20, 20), (32, 32, 3, 3), 2, 1),
+        "first layer": ((8, 3, 20, 20), (32, 3, 3, 3), 1, 1),
+        "depthwise": ((8, 32, 20, 20), (32, 1, 3, 3), 1, 32),
+    }[case]
+    window = Window.of((3, 3), stride, 1)
+    x, weight = (rng.standard_normal(s).astype("f4") for s in (shape, weight_shape))
+    before, results = cr.get_num_threads(), []
+    for threads in (1, 2, 5):
+        cr.set_num_threads(threads)
+        y = kernels.convolve(x, weight, None, window, groups)
+        results.append(
+            (
+                y,
+                kernels.convolve_input(y, weight, None, x.shape[2:], window, groups),
+                kernels.convolve_weight(x, y, window, groups),
+            )
+        )
+    cr.set_num_threads(before)
+    for others in results[1:]:
+        for a, b in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@needs_numba
+def test_half_precision_is_computed_in_single():
+    x, weight = rng.standard_normal((2, 8, 9, 9)).astype("f2"), rng.standard_normal((8, 8, 3, 3)).astype("f2")
+    got = F.conv2d(x, weight)
+    assert got.dtype == np.float16
+    np.testing.assert_array_equal(got, F.conv2d(x.astype("f4"), weight.astype("f4")).astype("f2"))

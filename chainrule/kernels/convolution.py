@@ -15,11 +15,15 @@ from math import prod
 import numpy as np
 
 from ..core.arrays import Array
+from . import convolution_direct as direct
+from . import convolution_winograd as winograd
+from .layer import dense, kernel
 from .window import Size, Window, channels_first, channels_last
 
 _BLOCK_BYTES = 2 << 20  # about one core's share of the last cache
 
 
+@kernel
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
     """Slide ``weight`` over ``x``: y[n, o, i] = bias[o] + sum over c, k of x[n, c, i + k] weight[o, c, k].
 
@@ -40,14 +44,21 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups
     return channels_first(y)
 
 
+@convolve.compiled(when=lambda x, weight, bias, window, groups: dense(x, weight, bias) and _pays(x, weight.size))
+def _(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
+    if winograd.pays(x.shape[0], weight.shape[:2], window.output_size(x.shape[2:]), window, groups, x.dtype):
+        y = winograd.convolve(x, weight, bias, window)
+        if y is not None:
+            return y
+    return direct.convolve(x, weight, bias, window, groups)
+
+
+@kernel
 def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int) -> Array:
     """The transpose of ``convolve`` in ``x``: (N, O, *output size) to (N, C, *size), plus ``bias`` (C,)."""
-    # with stride 1 it is a convolution again, with the kernel turned round and its channels exchanged
-    before = [span - 1 - start for span, (start, _) in zip(window.span, window.padding, strict=True)]
-    after = [m - n - b + span - 1 for m, n, b, span in zip(size, g.shape[2:], before, window.span, strict=True)]
-    if set(window.stride) == {1} and min(*before, *after) >= 0:
-        around = window._replace(padding=tuple(zip(before, after, strict=True)))
-        return convolve(g, _turned(weight, groups), bias, around, groups)
+    around = _around(size, g.shape[2:], window)
+    if around is not None:  # a convolution again, with the kernel turned round and its channels exchanged
+        return convolve.reference(g, _turned(weight, groups), bias, around, groups)
 
     matrix = _as_matrix(weight, groups).transpose(0, 2, 1)
     padded = window.buffer(g.shape[0], weight.shape[1] * groups, size, np.result_type(g, weight))
@@ -62,6 +73,17 @@ def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, wind
     return x
 
 
+@convolve_input.compiled(when=lambda g, weight, bias, size, window, groups: dense(g, weight, bias) and _pays(g, weight.size))
+def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int) -> Array:
+    around = _around(size, g.shape[2:], window)
+    if around is not None and winograd.pays(g.shape[0], weight.shape[:2], size, around, groups, g.dtype):
+        x = winograd.convolve(g, weight, bias, around, transposed=True)
+        if x is not None:
+            return x
+    return direct.convolve_input(g, weight, bias, size, window, groups)
+
+
+@kernel
 def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """The transpose of ``convolve`` in ``weight``: from x and (N, O, *output size) to (O, C / groups, *kernel)."""
     channels, o = x.shape[1] // groups, g.shape[1]
@@ -72,6 +94,20 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     by_group = matrix.reshape(groups, *window.kernel, channels, o // groups)
     last = by_group.ndim - 1
     return by_group.transpose(0, last, last - 1, *range(1, last - 1)).reshape(o, channels, *window.kernel)
+
+
+@convolve_weight.compiled(when=lambda x, g, window, groups: dense(x, g) and _pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel)))
+def _(x: Array, g: Array, window: Window, groups: int) -> Array:
+    if winograd.pays(x.shape[0], (x.shape[1], g.shape[1]), g.shape[2:], window, groups, x.dtype):
+        weight = winograd.convolve_weight(x, g, window)
+        if weight is not None:
+            return weight
+    return direct.convolve_weight(x, g, window, groups)
+
+
+def _pays(x: Array, weights: int) -> bool:
+    """Whether there is enough to do for a compiled version: about so many multiplications."""
+    return bool(x.size) and x.size // x.shape[1] * weights > 30_000
 
 
 def unfold(x: Array, window: Window) -> Array:
@@ -89,6 +125,15 @@ def fold(columns: Array, size: Size, window: Window) -> Array:
     for k, shift in enumerate(window.shifts(padded)):
         shift += channels_last(elements[:, :, k])
     return window.interior(padded)
+
+
+def _around(size: Size, g_size: Size, window: Window) -> Window | None:
+    """The window of the convolution that is the transpose of one with stride 1; None where there is none."""
+    before = [span - 1 - start for span, (start, _) in zip(window.span, window.padding, strict=True)]
+    after = [m - n - b + span - 1 for m, n, b, span in zip(size, g_size, before, window.span, strict=True)]
+    if set(window.stride) != {1} or min(*before, *after) < 0:
+        return None
+    return window._replace(padding=tuple(zip(before, after, strict=True)))
 
 
 def _as_matrix(weight: Array, groups: int) -> Array:

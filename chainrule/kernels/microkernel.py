@@ -1,0 +1,343 @@
+"""The innermost loops of products and convolutions: tiles that stay in this processor's vector registers.
+
+What BLAS does not know: rows that lie anywhere (so that convolution needs no copy of what its window sees), and the widest
+vectors of a processor that BLAS takes for an older one. The loops are written for LLVM, in vectors, as Numba's own loops do not
+keep a tile of sums in registers. All addresses and distances are in bytes. The ``shape`` of a tile is two tuples of zeros of
+the dtype, one as long as it has rows and one as it has vectors in a row: their types say for what it is compiled.
+
+This module imports Numba and is imported when a kernel that calls it is compiled.
+
+Sources: F. Van Zee, R. van de Geijn, BLIS: A Framework for Rapidly Instantiating BLAS Functionality (2015); M. Dukhan, The
+Indirect Convolution Algorithm (2019); B. Barabasz, A. Anderson, K. Soodhalter, D. Gregg, Error Analysis and Improving the
+Accuracy of Winograd Convolution for Deep Neural Networks (2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_WORD, _INDEX = ir.IntType(64), ir.IntType(32)
+_FEATURES = {} if config.CPU_NAME else dict(llvm.get_host_cpu_features())
+_ARM = llvm.get_process_triple().startswith(("aarch64", "arm64"))
+_FUSED = _ARM or _FEATURES.get("fma", False)  # without it, a fused product and sum would be a call of the C library
+
+#: Bytes of a vector.
+VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
+#: How many rows a tile may have. With the most, and two vectors to a row, all but a few of the registers hold sums.
+HEIGHTS = (14, 8) if VECTOR == 64 or _ARM else (6,)
+
+
+class _Tile:
+    """The builder of one tile's loop, and the vectors that it is made of."""
+
+    def __init__(self, builder: Any, dtype: Any):
+        self.builder = builder
+        self.scalar = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.size = dtype.bitwidth // 8
+        self.lanes = VECTOR // self.size
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        name = f"llvm.fma.v{self.lanes}f{dtype.bitwidth}"
+        self._fma = ir.FunctionType(self.vector, [self.vector] * 3), name
+
+    def word(self, address: Any, index: int) -> Any:
+        """The 64-bit number at an address, ``index`` numbers on."""
+        return self.builder.load(self._pointer(address, 8 * index, _WORD))
+
+    def load(self, address: Any, distance: int = 0) -> Any:
+        loaded = self.builder.load(self._pointer(address, distance, self.vector))
+        loaded.align = self.size
+        return loaded
+
+    def store(self, vector: Any, address: Any, distance: int = 0) -> None:
+        self.builder.store(vector, self._pointer(address, distance, self.vector)).align = self.size
+
+    def broadcast(self, address: Any) -> Any:
+        """The number at an address, in all lanes."""
+        return self._splat(self.builder.load(self._pointer(address, 0, self.scalar)))
+
+    def constant(self, value: Fraction | int) -> Any:
+        return ir.Constant(self.vector, [ir.Constant(self.scalar, float(value))] * self.lanes)
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        if not _FUSED:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, *self._fma), [a, b, c])
+
+    def sums(self, rows: int, vectors: int) -> list[list[Any]]:
+        """Places for a tile of sums, which LLVM makes registers."""
+        return [[cgutils.alloca_once(self.builder, self.vector) for _ in range(vectors)] for _ in range(rows)]
+
+    def _pointer(self, address: Any, distance: int, kind: Any) -> Any:
+        if distance:
+            address = self.builder.add(address, ir.Constant(_WORD, distance))
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def _splat(self, scalar: Any) -> Any:
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(_INDEX, 0))
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, self.lanes), [0] * self.lanes))
+
+
+@intrinsic
+def address(typingctx: Any, array: Any) -> Any:
+    """Where an array's elements begin.
+
+    A number with a sign: that of ``array.ctypes.data`` has none, and Numba takes a sum of one with and one without for a float.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(context.make_array(array)(context, builder, args[0]).data, _WORD)
+
+    return types.intp(array), codegen
+
+
+@intrinsic
+def multiply_tile(
+    typingctx: Any,
+    base: Any,
+    rows: Any,
+    parts: Any,
+    count: Any,
+    length: Any,
+    weights: Any,
+    bias: Any,
+    out: Any,
+    places: Any,
+    shape: Any,
+) -> Any:
+    """A tile of a product of gathered rows: out[m] = bias + sum over p, i of x[m, p, i] weights[p length + i].
+
+    Args:
+        base: an address in x.
+        rows: the address of the distance of each row m from ``base``.
+        parts: the address of the distance of each part p from a row's beginning.
+        count: how many parts.
+        length: how many elements of x a part has, one after the other.
+        weights: the address of a contiguous (count length, width) matrix.
+        bias: the address of (width,).
+        out: an address in the result.
+        places: the address of the distance of each row of the result from ``out``.
+        shape: the tile's.
+    """
+    signature = types.void(*[types.intp] * 9, shape)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        base, rows, parts, count, length, weights, bias, out, places, _ = args
+        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        sums = tile.sums(high, wide)
+        for v in range(wide):
+            start = tile.load(bias, v * VECTOR)
+            for m in range(high):
+                builder.store(start, sums[m][v])
+        weight = cgutils.alloca_once_value(builder, weights)
+        with cgutils.for_range(builder, count) as part:
+            shift = builder.add(base, tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0))
+            starts = [builder.add(shift, tile.word(rows, m)) for m in range(high)]
+            with cgutils.for_range(builder, length) as element:
+                at = builder.load(weight)
+                columns = [tile.load(at, v * VECTOR) for v in range(wide)]
+                builder.store(builder.add(at, _WORD(wide * VECTOR)), weight)
+                distance = builder.mul(element.index, _WORD(tile.size))
+                for m in range(high):
+                    x = tile.broadcast(builder.add(starts[m], distance))
+                    for v in range(wide):
+                        builder.store(tile.multiply_add(x, columns[v], builder.load(sums[m][v])), sums[m][v])
+        for m in range(high):
+            place = builder.add(out, tile.word(places, m))
+            for v in range(wide):
+                tile.store(builder.load(sums[m][v]), place, v * VECTOR)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def correlate_tile(
+    typingctx: Any,
+    x: Any,
+    starts: Any,
+    g: Any,
+    places: Any,
+    count: Any,
+    out: Any,
+    shape: Any,
+) -> Any:
+    """Add a tile of a sum of outer products: out[m] += sum over p of x[p, m] g[p].
+
+    Args:
+        x: an address.
+        starts: the address of the distance of each p from ``x``; from there on its elements m are contiguous.
+        g: an address.
+        places: the address of the distance of each p from ``g``; from there on its elements are contiguous.
+        count: how many p.
+        out: the address of the tile, which is contiguous.
+        shape: the tile's.
+    """
+    signature = types.void(*[types.intp] * 6, shape)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, starts, g, places, count, out, _ = args
+        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        sums = tile.sums(high, wide)
+        for m in range(high):
+            for v in range(wide):
+                builder.store(tile.load(out, (m * wide + v) * VECTOR), sums[m][v])
+        with cgutils.for_range(builder, count) as loop:
+            index = builder.mul(loop.index, _WORD(8))
+            left = builder.add(x, tile.word(builder.add(starts, index), 0))
+            right = builder.add(g, tile.word(builder.add(places, index), 0))
+            columns = [tile.load(right, v * VECTOR) for v in range(wide)]
+            for m in range(high):
+                factor = tile.broadcast(builder.add(left, _WORD(m * tile.size)))
+                for v in range(wide):
+                    builder.store(tile.multiply_add(factor, columns[v], builder.load(sums[m][v])), sums[m][v])
+        for m in range(high):
+            for v in range(wide):
+                tile.store(builder.load(sums[m][v]), out, (m * wide + v) * VECTOR)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+_Matrix = tuple[tuple[Fraction, ...], ...]
+
+
+def _between(matrix: _Matrix, last: bool = False) -> Any:
+    """The intrinsic that puts a matrix T on both sides of a small square one, element by element of vectors: T x T' + bias.
+
+    Its arguments are addresses: of x and of the distances of its n * n elements, each ``count`` numbers in a row; the same of
+    the result; of ``bias``, as many numbers; of ``trace``, one vector, to which 0 times each result is added, so that it is NaN
+    from the first result on that is not finite; ``count``, a multiple of a vector's lanes; and a zero of the dtype. Only the
+    ``last`` transforms have a bias and a trace, the others ignore them.
+    """
+    height, width = len(matrix), len(matrix[0])
+
+    def times(tile: _Tile, columns: Sequence[Any]) -> list[Any]:
+        results = []
+        for row in matrix:
+            total = None
+            for factor, x in sorted(
+                ((f, x) for f, x in zip(row, columns, strict=True) if f), key=lambda pair: abs(pair[0]) != 1
+            ):
+                if total is None:
+                    total = x if factor == 1 else tile.builder.fmul(x, tile.constant(factor))
+                elif abs(factor) == 1:
+                    total = (tile.builder.fadd if factor == 1 else tile.builder.fsub)(total, x)
+                else:
+                    total = tile.multiply_add(x, tile.constant(factor), total)
+            results.append(total)
+        return results
+
+    @intrinsic
+    def between(
+        typingctx: Any, x: Any, elements: Any, out: Any, places: Any, bias: Any, trace: Any, count: Any, zero: Any
+    ) -> Any:
+        signature = types.void(*[types.intp] * 7, zero)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x, elements, out, places, bias, trace, count, _ = args
+            tile = _Tile(builder, zero)
+            zeros = tile.constant(0)
+            with cgutils.for_range(builder, builder.udiv(count, _WORD(tile.lanes))) as block:
+                shift = builder.mul(block.index, _WORD(VECTOR))
+                start, to = builder.add(x, shift), builder.add(out, shift)
+                grid = [
+                    [tile.load(builder.add(start, tile.word(elements, i * width + j))) for i in range(width)]
+                    for j in range(width)
+                ]
+                half = [times(tile, column) for column in grid]  # of each column j, the rows of T x
+                added, traced = (tile.load(builder.add(bias, shift)), tile.load(trace)) if last else (None, None)
+                for i in range(height):
+                    for j, result in enumerate(times(tile, [half[k][i] for k in range(width)])):
+                        if last:
+                            result = builder.fadd(result, added)
+                            traced = tile.multiply_add(result, zeros, traced)
+                        tile.store(result, builder.add(to, tile.word(places, i * height + j)))
+                if last:
+                    tile.store(traced, trace)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return between
+
+
+def _winograd(points: Sequence[Fraction], outputs: int, taps: int) -> tuple[_Matrix, _Matrix, _Matrix]:
+    """The matrices B', G and A' of F(outputs, taps): of polynomials that are multiplied by their values at points.
+
+    A tile's polynomial is interpolated at ``points`` and at infinity, which makes outputs + taps - 1.
+    """
+    image, weight = [], []
+    for i, p in enumerate(points):
+        others = [q for j, q in enumerate(points) if j != i]
+        image.append((*_with_roots(others), Fraction(0)))
+        weight.append(tuple(p**k / prod(p - q for q in others) for k in range(taps)))
+    image.append(_with_roots(points))
+    weight.append(tuple(Fraction(k == taps - 1) for k in range(taps)))
+    output = [(*(p**k for p in points), Fraction(k == outputs - 1)) for k in range(outputs)]
+    return tuple(image), tuple(weight), tuple(output)
+
+
+def _with_roots(roots: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    """The coefficients, lowest first, of the polynomial that is 0 there and whose highest coefficient is 1."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        coefficients = [
+            high - root * low for high, low in zip([Fraction(0), *coefficients], [*coefficients, Fraction(0)], strict=True)
+        ]
+    return tuple(coefficients)
+
+
+def _transposed(matrix: _Matrix) -> _Matrix:
+    return tuple(zip(*matrix, strict=True))
+
+
+# points of similar size keep rounding errors small: a quarter of those with 0, 1, -1, 2, -2
+_INPUT, _WEIGHT, _OUTPUT = _winograd([Fraction(n, 4) for n in (0, 3, -3, 6, -6)], 4, 3)
+winograd_input, winograd_weight, winograd_output = _between(_INPUT), _between(_WEIGHT), _between(_OUTPUT, last=True)
+winograd_output_transposed = _between(_transposed(_OUTPUT))
+winograd_weight_transposed = _between(_transposed(_WEIGHT), last=True)
+
+
+@intrinsic
+def claim(typingctx: Any, taken: Any, count: Any) -> Any:
+    """Find a number from 0 to ``count`` - 1 that no other thread has, and take it: ``taken`` is where as many zeros were."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        taken, count = args
+        found = cgutils.alloca_once_value(builder, _WORD(0))
+        trial, done = builder.append_basic_block("trial"), builder.append_basic_block("done")
+        following = builder.append_basic_block("next")
+        builder.branch(trial)
+        builder.position_at_end(trial)
+        place = builder.add(taken, builder.mul(builder.load(found), _WORD(8)))
+        was = builder.atomic_rmw("xchg", builder.inttoptr(place, _WORD.as_pointer()), _WORD(1), "acquire")
+        builder.cbranch(builder.icmp_unsigned("==", was, _WORD(0)), done, following)
+        builder.position_at_end(following)
+        builder.store(builder.urem(builder.add(builder.load(found), _WORD(1)), count), found)
+        builder.branch(trial)
+        builder.position_at_end(done)
+        return builder.load(found)
+
+    return types.intp(types.intp, types.intp), codegen
+
+
+@intrinsic
+def give_back(typingctx: Any, taken: Any, number: Any) -> Any:
+    """Let other threads have the number that ``claim`` has found."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.add(args[0], builder.mul(args[1], _WORD(8)))
+        builder.atomic_rmw("xchg", builder.inttoptr(place, _WORD.as_pointer()), _WORD(0), "release")
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
