@@ -96,7 +96,9 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     return by_group.transpose(0, last, last - 1, *range(1, last - 1)).reshape(o, channels, *window.kernel)
 
 
-@convolve_weight.compiled(when=lambda x, g, window, groups: dense(x, g) and _pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel)))
+@convolve_weight.compiled(
+    when=lambda x, g, window, groups: dense(x, g) and _pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel))
+)
 def _(x: Array, g: Array, window: Window, groups: int) -> Array:
     if winograd.pays(x.shape[0], (x.shape[1], g.shape[1]), g.shape[2:], window, groups, x.dtype):
         weight = winograd.convolve_weight(x, g, window)
