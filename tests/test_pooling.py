@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from beside_torch import compare
 from test_nn import compare_layers
+from test_normalization import in_layout
 
 import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
+from chainrule.kernels import pooling as kernels
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -210,6 +212,40 @@ def test_nan_and_infinity(dtype):
         ours(cr_x).sum().backward()
         theirs(t).sum().backward()
         np.testing.assert_allclose(cr_x.grad, t.grad, 1e-6)
+
+
+WINDOWS = [  # an image's size; length, stride, padding, dilation, ceil_mode of the windows along each axis, or how many
+    ((12, 14), [(2, 2, 0, 1, False)] * 2),
+    ((13, 15), [(2, 2, 0, 1, False)] * 2),
+    ((13, 15), [(3, 2, 1, 1, False)] * 2),
+    ((13, 15), [(2, 1, 0, 1, False), (5, 3, 2, 1, True)]),
+    ((13, 15), [(2, 2, 1, 3, False), (3, 1, 1, 2, True)]),
+    ((13, 15), [5, 20]),
+    ((170,), [(3, 3, 1, 1, True)]),
+    ((5, 6, 9), [(2, 2, 0, 1, False), (3, 1, 1, 1, False), (2, 2, 0, 1, True)]),
+    ((30, 30), [(17, 5, 8, 1, False), (20, 5, 8, 1, False)]),  # more than 256 elements
+]
+
+
+@pytest.mark.parametrize(("size", "windows"), WINDOWS)
+@pytest.mark.parametrize("channels", [1, 6, 16, 33])
+@pytest.mark.parametrize("layout", ["channels-first", "channels-last"])
+def test_kernels(size, windows, channels, layout):
+    windows = tuple(
+        kernels.adaptive(n, w) if isinstance(w, int) else kernels.sliding(n, *w) for n, w in zip(size, windows, strict=True)
+    )
+    for dtype in (np.float32, np.float64):
+        x = rng.integers(-9, 9, (12 if channels == 1 else 3, channels, *size)).astype(dtype)  # with ties
+        x.reshape(-1)[[5, 700]], x.reshape(-1)[[9, 900]] = np.nan, -np.inf
+        y, choice = kernels.max_pool(in_layout(x, layout), windows)
+        expected, chosen = kernels.max_pool.reference(x, windows)
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(choice, chosen)
+        g = rng.integers(-9, 9, y.shape).astype(dtype)
+        for gradient in (g, in_layout(g, layout)):
+            np.testing.assert_array_equal(
+                kernels.scatter(gradient, choice, windows), kernels.scatter.reference(g, choice, windows)
+            )
 
 
 def test_integers_and_half_precision():
