@@ -256,6 +256,30 @@ def test_whole_models_and_programs_are_explained(tmp_path):
         load(tmp_path / "plain.pkl")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # tuples in tuples, so deep that their hash would end the process
+        (b"}I0\n" + b"\x85" * 20_000 + b"Ns.", "a key of tuples in tuples"),
+        # two of the last in each list: as text, 2 ** 100 elements
+        (
+            b"]p0\n" + b"".join(b"](g%d\ng%d\nep%d\n" % (i, i, i + 1) for i in range(100)) + b")R.",
+            "a call of a value of type list",
+        ),
+        (
+            b"]p0\n" + b"".join(b"](g%d\ng%d\nep%d\n" % (i, i, i + 1) for i in range(100)) + b"Ns.",
+            "a change of a value of type",
+        ),
+        (b"ctorch\ndevice\n(]]]aaI1\ntR.", "damaged"),
+    ],
+)
+def test_no_pickle_takes_all_memory_or_time_or_the_stack(tmp_path, content, message):
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        archive.writestr("x/data.pkl", content)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "x.pt")
+
+
 def tensor_pickle(size, stride, offset=0, key="0", count=24):
     """The pickle of a dict with one tensor."""
     numbers = lambda values: "(" + "".join(f"I{n}\n" for n in values) + "t"  # noqa: E731

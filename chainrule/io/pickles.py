@@ -45,7 +45,7 @@ _OF_LAST: dict[str, int] = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _OF_MARKED: dict[str, Callable[[list[Any]], Any]] = {
     "TUPLE": tuple,
     "LIST": list,
-    "FROZENSET": frozenset,
+    "FROZENSET": lambda items: frozenset(map(_key, items)),
     "DICT": lambda items: dict(_pairs(items)),
 }
 
@@ -98,7 +98,7 @@ def _run(stream: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any]
             _target(stack, list).extend(items)
         elif code == "ADDITEMS":
             items = _marked(stack)
-            _target(stack, set).update(items)
+            _target(stack, set).update(map(_key, items))
         elif code in ("GLOBAL", "STACK_GLOBAL"):
             name = argument.replace(" ", ".") if code == "GLOBAL" else ".".join(_last(stack, 2))
             if name not in names:
@@ -107,7 +107,7 @@ def _run(stream: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any]
         elif code == "REDUCE":
             function, arguments = _last(stack, 2)
             if type(function) is not Named or not callable(function.value):
-                raise Refused(f"a call of {function!r}")
+                raise Refused(f"a call of {_what(function)}")
             stack.append(function.value(*arguments))
         elif code == "BUILD":
             # an object's attributes, of which a dict has none that we keep: PyTorch's versions of modules
@@ -146,9 +146,21 @@ def _marked(stack: list[Any]) -> list[Any]:
 def _target(stack: list[Any], kind: type) -> Any:
     """The value that an instruction adds to, and leaves on the stack."""
     if type(stack[-1]) is not kind:
-        raise Refused(f"a change of {stack[-1]!r}, which is no {kind.__name__}")
+        raise Refused(f"a change of {_what(stack[-1])}, which is no {kind.__name__}")
     return stack[-1]
 
 
 def _pairs(items: list[Any]) -> list[tuple[Any, Any]]:
-    return list(zip(items[::2], items[1::2], strict=True))
+    return list(zip(map(_key, items[::2]), items[1::2], strict=True))
+
+
+def _key(value: Any) -> Any:
+    """A value as a key of a dict or a set: tuples in tuples may be so deep that Python crashes over their hash."""
+    if isinstance(value, tuple) and any(isinstance(part, tuple) for part in value):
+        raise Refused("a key of tuples in tuples")
+    return value
+
+
+def _what(value: Any) -> str:
+    """A value in a message. Its contents are left out: they may be in each other so often that no memory holds the text."""
+    return value.name if isinstance(value, Named) else f"a value of type {type(value).__name__}"

@@ -120,9 +120,9 @@ def _no_storage(identification: Any) -> Array:
 
 def _identified(identification: Any) -> tuple[Any, ...]:
     """A storage's dtype, key, device, number of elements, and in the older format what it is a view of."""
-    kind, stored, *_ = identification
-    if kind != "storage" or not isinstance(stored, Stored):
-        raise ValueError(f"{identification} is no storage")
+    kind, stored, key, _, n, *_ = identification
+    if kind != "storage" or not isinstance(stored, Stored) or not isinstance(key, str) or not isinstance(n, int):
+        raise ValueError("what it says of a storage is not what PyTorch says")
     return tuple(identification[1:])
 
 
@@ -173,7 +173,7 @@ def _only_data(data: Array, *_: Any) -> Array:
 
 
 def _device(kind: str, index: int | None = None) -> str:
-    return kind if index is None else f"{kind}:{index}"
+    return kind if index is None else f"{kind:s}:{index:d}"
 
 
 def _latin1(text: str, encoding: str) -> bytes:
