@@ -7,8 +7,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.optim import lr_scheduler
-from chainrule.optim.swa_utils import AveragedModel, get_ema_avg_fn, update_bn
+from chainrule.optim import lr_scheduler, swa_utils
+from chainrule.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn, update_bn
 
 torch = pytest.importorskip("torch")
 
@@ -233,13 +233,16 @@ def test_errors():
 
 
 @pytest.mark.parametrize("use_buffers", [False, True])
+@pytest.mark.parametrize("kind", [None, "avg_fn", "multi_avg_fn"])
 @pytest.mark.parametrize("decay", [None, 0.9])
-def test_averaged_model(use_buffers, decay):
+def test_averaged_model(use_buffers, decay, kind):
     ours, theirs = (kind.Sequential(kind.Linear(3, 4), kind.BatchNorm1d(4), kind.Linear(4, 2)) for kind in (nn, torch.nn))
     ours.load_state_dict(theirs.state_dict())
-    average = AveragedModel(ours, avg_fn=decay and get_ema_avg_fn(decay), use_buffers=use_buffers)
+    made = f"get_{'ema' if decay else 'swa'}_{kind}"
+    chosen = {kind: getattr(swa_utils, made)(*([decay] if decay else []))} if kind else {}
+    average = AveragedModel(ours, **chosen, use_buffers=use_buffers)
     their_average = torch.optim.swa_utils.AveragedModel(
-        theirs, multi_avg_fn=decay and torch.optim.swa_utils.get_ema_multi_avg_fn(decay), use_buffers=use_buffers
+        theirs, multi_avg_fn=decay and kind and torch.optim.swa_utils.get_ema_multi_avg_fn(decay), use_buffers=use_buffers
     )
     assert list(average.state_dict()) == list(their_average.state_dict())
     for _ in range(5):
@@ -266,4 +269,6 @@ def test_averaged_model(use_buffers, decay):
 def test_averages_refuse_what_is_none():
     with pytest.raises(ValueError, match="decay is from 0 to 1"):
         get_ema_avg_fn(2)
+    with pytest.raises(ValueError, match="avg_fn or multi_avg_fn, not both"):
+        AveragedModel(nn.Linear(1, 1), get_ema_avg_fn(), get_ema_multi_avg_fn())
     update_bn([], nn.Linear(2, 2))  # has none

@@ -44,18 +44,30 @@ def clip_grad_norm_(
     >>> p.grad.round(3)
     array([0.6, 0.8])
     """
-    gradients = _gradients(parameters)
+    chosen = [parameters] if isinstance(parameters, Variable) else list(parameters)
+    norm = get_total_norm(_gradients(chosen), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(chosen, max_norm, norm)
+    return norm
+
+
+def get_total_norm(tensors: Iterable[Array], norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Array:
+    """The norm of all elements of some arrays together; arguments as ``clip_grad_norm_``."""
+    arrays = [unwrap(a) for a in tensors]
     if norm_type == 2:
-        norm = kernels.norm(gradients)
+        norm = kernels.norm(arrays)
     else:
-        norms = [float(np.linalg.norm(np.ravel(g), norm_type)) for g in gradients if g.size]
+        norms = [float(np.linalg.norm(np.ravel(a), norm_type)) for a in arrays if a.size]
         norm = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"the gradients' norm is {norm}, so that they cannot be clipped")
-    factor = max_norm / (norm + 1e-6)
-    if not factor >= 1:  # where the norm is NaN, too
-        kernels.scale(gradients, factor)
     return as_array(norm)
+
+
+def clip_grads_with_norm_(parameters: Variable | Iterable[Variable], max_norm: float, total_norm: Array | float) -> None:
+    """Shorten all gradients together, in place, as if their norm were ``total_norm``, so that it is at most ``max_norm``."""
+    factor = max_norm / (float(total_norm) + 1e-6)
+    if not factor >= 1:  # where the norm is NaN, too
+        kernels.scale(_gradients(parameters), factor)
 
 
 def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:
