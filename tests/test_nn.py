@@ -277,7 +277,7 @@ LINEAR = r"expected \(\.\.\., 10\), got \(4, 7\): last axis 7 != in_features 10"
         (nn.BatchNorm2d(3), (2, 4, 5, 5), r"model\.head \(BatchNorm2d\): expected \(N, 3, H, W\), got \(2, 4, 5, 5\)"),
         (nn.BatchNorm1d(3), (2, 4), r"model\.head \(BatchNorm1d\): expected \(N, 3\) or \(N, 3, L\), got \(2, 4\)"),
         (nn.LayerNorm(3), (2, 4), r"model\.head \(LayerNorm\): expected \(\.\.\., 3\), got \(2, 4\)"),
-        (nn.MaxPool2d(3), (2, 2, 2), r"model\.head \(MaxPool2d\): expected \(N, C, H, W\)"),
+        (nn.MaxPool2d(3), (2, 2), r"model\.head \(MaxPool2d\): expected \(N, C, H, W\)"),
         (nn.Sequential(nn.ReLU(), Head(nn.Linear(10, 5))), (4, 7), rf"model\.head\.1\.head \(Linear\): {LINEAR}"),
     ],
 )
