@@ -150,6 +150,36 @@ def torch_step(case: Case, compile: bool = False) -> Callable[[], list[Any]]:
     return checked(step, lambda: [p.detach() for p in parameters])
 
 
+def jax_step(case: Case) -> Callable[[], list[Any]]:
+    import jax
+
+    import chainrule.functional as F
+    from chainrule import nn
+
+    from . import training_jax as tj
+
+    # the names and shapes of the weights, and their order, are those of the others
+    model = case.model(define(nn, F, SimpleNamespace(arange=np.arange, exp=np.exp, cat=np.concatenate)))
+    state = model.state_dict()
+    names = [name for name, _ in model.named_parameters()]
+    w, buffers = tj.split(state | weights({k: v.shape for k, v in state.items()}))
+    forward = case.model(tj.MODELS)
+    data = [jax.numpy.array(a) for a in case.data(np.random.default_rng(0))]
+    if not case.train:
+        infer = jax.jit(lambda w, x: forward(w, False, x)[0])
+        return lambda: [infer(w | buffers, data[0]).block_until_ready()]
+
+    states, compiled = tj.train_step(forward, case.loss, case.optimizer)
+    held = [w, buffers, {k: (jax.numpy.zeros_like(v),) * states for k, v in w.items()}, jax.numpy.float32(1)]
+    held[2] = jax.tree.map(jax.numpy.copy, held[2])  # each its own, to be given away
+
+    def step() -> list[Any]:
+        *held[:], loss = compiled(*held, *data)
+        return [loss.block_until_ready()]
+
+    return checked(step, lambda: [held[0][name] for name in names])
+
+
 def checked(step: Callable[[], list[Any]], parameters: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
     """The step, and as ``step.values`` what must be equal: losses, and a sample of each parameter after three steps."""
 
@@ -166,6 +196,7 @@ CASES = {
         "chainrule": partial(chainrule_step, case),
         "torch": partial(torch_step, case),
         "torch-compile": partial(torch_step, case, True),
+        "jax": partial(jax_step, case),
     }
     for name, case in NETWORKS.items()
 }
