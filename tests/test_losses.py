@@ -161,6 +161,24 @@ def test_extreme_logits():
     assert F.binary_cross_entropy_with_logits(np.array([-1e4, 1e4]), np.array([0, 1])) == 0
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-6), (np.float64, 1e-14)])
+@pytest.mark.parametrize("n", [1, 10, 65, 300])
+def test_compiled_cross_entropy_equals_its_reference(n, dtype, tolerance):
+    from chainrule.functional.loss import _cross_entropy_gradient
+    from chainrule.kernels.loss import cross_entropy
+
+    for shape in [(70, n), (5, 11, n), (300, n)]:
+        x, index = (3 * rng.standard_normal(shape)).astype(dtype), rng.integers(0, n, shape[:-1])
+        x[0], x[1, ..., 0], x[2, ..., -1], x[3, ..., -1] = -np.inf, np.inf, np.nan, -np.inf
+        index[3] = n - 1  # impossible: the loss is infinite
+        g = rng.standard_normal(index.shape).astype(dtype)
+        loss, expected = cross_entropy(x, index), cross_entropy.reference(x, index)
+        np.testing.assert_allclose(loss, expected, tolerance, tolerance)
+        gradient = _cross_entropy_gradient.reference(g, expected, x, index)
+        np.testing.assert_allclose(_cross_entropy_gradient(g, loss, x, index), gradient, 5 * tolerance, 5 * tolerance)
+
+
 LOSSES = {
     "MSELoss": [{}, {"reduction": "sum"}],
     "L1Loss": [{}],

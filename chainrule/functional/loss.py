@@ -12,6 +12,8 @@ import numpy as np
 from ..core.arrays import Array, as_array
 from ..core.variable import Variable
 from ..dispatch import define_rule, primitive, unwrap
+from ..kernels import loss as kernels
+from ..kernels.layer import kernel
 from .activation import log_one_plus_exp, log_softmax, softmax
 from .embedding import check_indices
 
@@ -226,14 +228,16 @@ define_rule(_place, ignores=("n",), g=lambda gg, index: _pick(gg, index))
 @primitive
 def _cross_entropy_of_classes(x: Array, index: Array) -> Array:
     """-log softmax(x)[..., index[...]], for x (..., C)."""
-    x = x - np.max(x, axis=-1, keepdims=True)
-    return np.log(np.sum(np.exp(x), axis=-1)) - _pick(x, index)
+    return kernels.cross_entropy(x, index)
 
 
-define_rule(
-    _cross_entropy_of_classes,
-    x=lambda g, x, index: softmax(x, -1) * g[..., None] - _place(g, index, x.shape[-1]),
-)
+@kernel
+def _cross_entropy_gradient(g: Any, ans: Any, x: Any, index: Array) -> Any:
+    return softmax(x, -1) * g[..., None] - _place(g, index, x.shape[-1])
+
+
+_cross_entropy_gradient.compiled(when=kernels.cross_entropy_gradient_pays)(kernels.cross_entropy_gradient)
+define_rule(_cross_entropy_of_classes, x=_cross_entropy_gradient)
 
 
 def cross_entropy(
@@ -316,7 +320,7 @@ def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int)
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{loss}: weight has the shape {(classes,)}, one for each class, not {weight.shape}")
     counts = target != ignore_index
-    index = target if counts.all() else np.where(counts, target, 0)
+    index = target if np.all(counts) else np.where(counts, target, 0)
     check_indices(index, classes, "the number of classes")
     if weight is not None:
         weights = as_array(unwrap(weight)[index] * counts).astype(input.dtype, copy=False)

@@ -1,7 +1,7 @@
 """Elementary functions for use within compiled functions, of a float32 or a float64.
 
-A plain loop over them is vectorised. Each is within 2 units in the last place, unless something else is said, and right for NaN,
-infinities, subnormal numbers and signed zeros. They import Numba when a function that calls them is compiled.
+A plain loop over them is vectorised. Each is within 2 units in the last place, unless something else is said, and right for
+NaN, infinities, subnormal numbers and signed zeros. They import Numba when a function that calls them is compiled.
 """
 
 from __future__ import annotations

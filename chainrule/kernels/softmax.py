@@ -8,13 +8,15 @@ import numpy as np
 
 from ..core.arrays import Array
 from .layer import compiled, dense, inlined, kernel, parallel_for
-from .math import exp, exp_below_zero, log
+from .math import exp_below_zero, log
 from .memory import empty
 
 Axes = int | tuple[int, ...]
 
 _LEAST = 1024  # elements from which on the compiled versions are faster
 _BLOCK = 16384  # elements
+_LONG = 128  # elements of a row that is computed by itself
+_TILE = 2048  # elements of short rows that are computed together, in the nearest cache
 
 
 @kernel
@@ -98,40 +100,77 @@ def _in_order(bits: Any, shift: int, mask: int) -> Any:
 
 
 @compiled
-def largest(x: Any) -> Any:
-    """The largest element, or NaN where that is among them and its sign is positive."""
+def largest(x: Any, tops: Any) -> None:
+    """The largest element of each row, or NaN where that is among them and its sign is positive."""
     if x.itemsize == 4:
-        short, most = x.view(np.int32), np.int32(-(2**31))
-        for i in range(len(short)):
-            most = max(most, np.int32(_in_order(short[i], 31, 0x7FFFFFFF)))
-        return x.dtype.type(np.int32(_in_order(most, 31, 0x7FFFFFFF)).view(np.float32))
-    bits, top = x.view(np.int64), np.int64(-(2**63))
-    for i in range(len(bits)):
-        top = max(top, _in_order(bits[i], 63, 0x7FFFFFFFFFFFFFFF))
-    return x.dtype.type(np.int64(_in_order(top, 63, 0x7FFFFFFFFFFFFFFF)).view(np.float64))
+        short = x.view(np.int32)
+        for r in range(len(x)):
+            row, most = short[r], np.int32(-(2**31))
+            for i in range(len(row)):
+                most = max(most, np.int32(_in_order(row[i], 31, 0x7FFFFFFF)))
+            tops[r] = np.int32(_in_order(most, 31, 0x7FFFFFFF)).view(np.float32)
+    else:
+        bits = x.view(np.int64)
+        for r in range(len(x)):
+            of_row, top = bits[r], np.int64(-(2**63))
+            for i in range(len(of_row)):
+                top = max(top, _in_order(of_row[i], 63, 0x7FFFFFFFFFFFFFFF))
+            tops[r] = np.int64(_in_order(top, 63, 0x7FFFFFFFFFFFFFFF)).view(np.float64)
 
 
 @compiled
-def log_of_sum(x: Any) -> Any:
-    """The logarithm of the sum of a row's exponentials."""
-    top, total = largest(x), x.dtype.type(0)
-    for i in range(len(x)):
-        total += exp_below_zero(x[i] - top)
-    return top if abs(top) == np.inf else log(total) + top
+def exponentials(x: Any, shifts: Any, out: Any) -> None:
+    """For each row, exp(x - shift), where that is at most 1; ``out`` is contiguous."""
+    if x.shape[1] >= _LONG:
+        for r in range(len(x)):
+            row, result, shift = x[r], out[r], shifts[r]
+            for i in range(len(row)):
+                result[i] = exp_below_zero(row[i] - shift)
+        return
+    for r in range(len(x)):  # of short rows, too little would be computed in vectors: all of them at once
+        row, result, shift = x[r], out[r], shifts[r]
+        for i in range(len(row)):
+            result[i] = row[i] - shift
+    flat = out.reshape(-1)
+    for i in range(len(flat)):
+        flat[i] = exp_below_zero(flat[i])
+
+
+@compiled
+def sums_of_exponentials(x: Any, tops: Any, sums: Any) -> None:
+    """For each row its largest element, and the sum of exp(x - that)."""
+    largest(x, tops)
+    if x.shape[1] >= _LONG:
+        for r in range(len(x)):
+            row, top, total = x[r], tops[r], x.dtype.type(0)
+            for i in range(len(row)):
+                total += exp_below_zero(row[i] - top)
+            sums[r] = total
+        return
+    rows = _TILE // max(x.shape[1], 1)
+    terms = np.empty((rows, x.shape[1]), x.dtype)
+    for first in range(0, len(x), rows):
+        last = min(first + rows, len(x))
+        exponentials(x[first:last], tops[first:last], terms[: last - first])
+        for r in range(first, last):
+            row, total = terms[r - first], x.dtype.type(0)
+            for i in range(len(row)):
+                total += row[i]
+            sums[r] = total
 
 
 @compiled
 def _softmax_block(x: Any, out: Any, start: int, stop: int) -> None:
+    tops = np.empty(stop - start, x.dtype)
+    largest(x[start:stop], tops)
+    exponentials(x[start:stop], tops, out[start:stop])
     for r in range(start, stop):
-        row, result = x[r], out[r]
-        top, total = largest(row), x.dtype.type(0)
+        row, total = out[r], x.dtype.type(0)
         for i in range(len(row)):
-            e = exp_below_zero(row[i] - top)
-            result[i] = e
-            total += e
+            total += row[i]
         scale = x.dtype.type(1) / total
         for i in range(len(row)):
-            result[i] *= scale
+            row[i] *= scale
 
 
 @compiled
@@ -147,31 +186,33 @@ def _softmax_gradient_block(g: Any, y: Any, out: Any, start: int, stop: int) -> 
 
 @compiled
 def _log_softmax_block(x: Any, out: Any, start: int, stop: int) -> None:
+    tops, sums = np.empty(stop - start, x.dtype), np.empty(stop - start, x.dtype)
+    sums_of_exponentials(x[start:stop], tops, sums)
     for r in range(start, stop):
-        row, result = x[r], out[r]
-        top, total = largest(row), x.dtype.type(0)
-        for i in range(len(row)):
-            total += exp_below_zero(row[i] - top)
-        rest = log(total)
+        row, result, top, rest = x[r], out[r], tops[r - start], log(sums[r - start])
         for i in range(len(row)):
             result[i] = (row[i] - top) - rest
 
 
 @compiled
 def _log_softmax_gradient_block(g: Any, y: Any, out: Any, start: int, stop: int) -> None:
+    exponentials(y[start:stop], np.zeros(stop - start, y.dtype), out[start:stop])
     for r in range(start, stop):
-        slopes, row, result = g[r], y[r], out[r]
+        slopes, result = g[r], out[r]
         total = y.dtype.type(0)
-        for i in range(len(row)):
+        for i in range(len(slopes)):
             total += slopes[i]
-        for i in range(len(row)):
-            result[i] = slopes[i] - exp(row[i]) * total
+        for i in range(len(slopes)):
+            result[i] = slopes[i] - result[i] * total
 
 
 @compiled
 def _logsumexp_block(x: Any, out: Any, start: int, stop: int) -> None:
+    tops, sums = np.empty(stop - start, x.dtype), np.empty(stop - start, x.dtype)
+    sums_of_exponentials(x[start:stop], tops, sums)
     for r in range(start, stop):
-        out[r] = log_of_sum(x[r])
+        top = tops[r - start]
+        out[r] = top if abs(top) == np.inf else log(sums[r - start]) + top
 
 
 @compiled
