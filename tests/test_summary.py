@@ -50,6 +50,16 @@ def test_what_is_kept_is_what_the_gradients_read():
     assert square.layers[0].kind == "Product" and square.multiply_adds == 6**3 + 6**3
 
 
+def test_what_is_kept_is_what_kernels_keep():
+    attention = nn.MultiheadAttention(16, 4, batch_first=True)
+    x = np.zeros((2, 128, 16), np.float32)
+    found = cr.summary(attention, x, x, x, need_weights=False)
+    scores = 2 * 4 * 128 * 128
+    assert found.multiply_adds == 4 * x.size * 16 + 2 * scores * 4
+    if cr.kernels.layer.enabled():
+        assert found.kept < M * scores  # attention's own kernel keeps no array of scores
+
+
 class Product(nn.Module):
     def forward(self, x):
         return np.einsum("ij,kj->ik", x, x) @ x

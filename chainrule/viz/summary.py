@@ -98,7 +98,7 @@ class Summary:
 
 
 def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
-    """Run a model once, and tell of each of its modules the output's shape, parameters, multiply-adds and memory.
+    """Run a model, and tell of each of its modules the output's shape, parameters, multiply-adds and memory.
 
     Multiply-adds are those of matrix products, convolutions and ``einsum``, by which models are compared; what is done to
     one element after the other is not counted. Memory is what training keeps of the results for the gradients. The model,
@@ -127,8 +127,11 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
     given = [Variable(x) if isinstance(x, np.ndarray) and x.dtype.kind in "fc" else x for x in arrays]
     parameters = dict.fromkeys(model.parameters())
     observer = _Observer(model, [*arrays, *(p.data for p in parameters)])
-    with observer.watching(), _all_trained(list(parameters)):
-        model(*given, **options)
+    with _all_trained(list(parameters)):
+        # as an operation that has a kernel it is known what is kept, as the composition of others how much it computes
+        for mode, observe in ((config.debug, observer.look_at_kept), (config.forward, observer)):
+            with observer.watching(mode, observe):
+                model(*given, **options)
     return Summary(
         list(observer.layers.values()),
         sum(p.size for p in parameters),
@@ -138,7 +141,7 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
 
 
 class _Observer:
-    """Is told of each module's call, and of each call that is recorded, in the place of a forward pass of derivatives."""
+    """Is told of each module's call and, as debug mode or a forward pass of derivatives are, of each that is recorded."""
 
     def __init__(self, model: Module, known: Sequence[Array]):
         self.layers = {module: Layer(path, type(module).__name__) for path, module in model.named_modules()}
@@ -152,8 +155,8 @@ class _Observer:
         self.roots = {id(_root(array)): _root(array) for array in known if isinstance(array, np.ndarray)}
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        modes: dict[ContextVar[Any], Any] = {config.forward: self, config.recomputing: True, config.enable_backprop: True}
+    def watching(self, mode: ContextVar[Any], observe: Any) -> Iterator[None]:
+        modes: dict[ContextVar[Any], Any] = {mode: observe, config.recomputing: True, config.enable_backprop: True}
         tokens = [(mode, mode.set(value)) for mode, value in modes.items()]
         try:
             with ExitStack() as stack:
@@ -175,16 +178,18 @@ class _Observer:
 
     def push(self, call: Function, made: Sequence[Variable], bound: dict[str, Any] | None) -> None:
         """A call was recorded: its results, and its arguments by name."""
-        if not self.under_way:
-            return
-        layer, count = self.under_way[-1], _MULTIPLY_ADDS.get(call.name)
-        if count is not None and bound is not None:
-            layer.multiply_adds += count(unwrap(bound), made[0].shape)
+        count = _MULTIPLY_ADDS.get(call.name)
+        if count is not None and bound is not None and self.under_way:
+            self.under_way[-1].multiply_adds += count(unwrap(bound), made[0].shape)
+
+    def look_at_kept(self, call: Function, arrays: Any, direction: str) -> None:
+        """A call was recorded: what it keeps that none before has kept."""
         for value in _arrays((call.saved, getattr(call, "__dict__", None))):
             root = _root(value)
             if id(root) not in self.roots:
                 self.roots[id(root)] = root
-                layer.kept += root.nbytes
+                if self.under_way:
+                    self.under_way[-1].kept += root.nbytes
 
 
 def _arrays(saved: Any) -> Iterator[Array]:
