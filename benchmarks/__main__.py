@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .harness import Report, measure
 
-BENCHMARKS = {"tape": "benchmarks.tape", "scientific": "benchmarks.scientific", "training": "benchmarks.training"}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("tape", "scientific", "operations", "training")}
 
 
 def main() -> None:
@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("--rounds", type=int, default=15, help="rounds in which the frameworks take turns")
     parser.add_argument("--threads", default="1", help="numbers of threads, such as 1,2 or 1,all")
-    parser.add_argument("--peers", default="torch,autograd,jax", help="frameworks to compare with, where installed")
+    parser.add_argument(
+        "--peers", default="torch,torch-compile,autograd,jax", help="frameworks to compare with, where installed"
+    )
     parser.add_argument("--only", default="", help="measure only the cases whose names hold this")
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     options = parser.parse_args()

@@ -2,7 +2,7 @@
 
 A benchmark is a module with ``CASES``: for each name, for each framework, a function that imports the framework and returns
 ``step``, which does the work once and returns the gradients (or values) as a list of arrays, or has a ``values`` that returns
-what is to be compared. It may have a ``TOLERANCE``, relative and absolute, for these, and a ``NOTE`` for its table. Times
+what is to be compared. It may have a ``TOLERANCE``, relative and absolute, for these, a ``NOTE`` for its table, and ``ONE_PROCESS``. Times
 alone mean little on a shared machine, so rounds go A B C A B C, and what counts is the ratio of medians.
 """
 
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -29,12 +30,17 @@ STRETCH = 0.05
 
 @dataclass
 class Row:
-    """What one case took: for each framework, seconds a step in each round, seconds of a cold start, and peak bytes."""
+    """What one case took, for each framework.
+
+    Seconds a step in each round, seconds of a cold start, bytes of memory at the peak, and pages of memory that the system had
+    to make for a step.
+    """
 
     case: str
     seconds: dict[str, list[float]] = field(default_factory=dict)
     cold: dict[str, float] = field(default_factory=dict)
     peak: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, float] = field(default_factory=dict)
 
 
 class Worker:
@@ -74,30 +80,35 @@ def measure(module: str, frameworks: list[str], threads: str, rounds: int, only:
     benchmark = importlib.import_module(module)
     cases = cast(dict[str, dict[str, Any]], benchmark.CASES)
     installed = [f for f in frameworks if importlib.util.find_spec(f.partition("-")[0]) is not None]
-    rows = []
+    at_once = getattr(benchmark, "ONE_PROCESS", False)
+    rows: list[Row] = []
+    workers: list[Worker] = []
     for case, steps in cases.items():
         if only not in case:
             continue
         row = Row(case)
-        workers = []
-        for framework in (f for f in installed if f in steps):
-            start = time.perf_counter()
-            worker = Worker(module, framework, threads)
-            worker.ask("first", case)
-            row.cold[framework] = time.perf_counter() - start
-            workers.append(worker)
+        if not workers:
+            for framework in (f for f in installed if f in steps):
+                start = time.perf_counter()
+                workers.append(Worker(module, framework, threads))
+                workers[-1].ask("first", case)
+                row.cold[framework] = time.perf_counter() - start
         _check_equal(case, workers, *getattr(benchmark, "TOLERANCE", (2e-4, 1e-5)))
         counts = {w: w.ask("count", case, STRETCH) for w in workers}
         for _ in range(rounds):
             for worker in workers:
                 row.seconds.setdefault(worker.framework, []).append(worker.ask("time", case, counts[worker]))
-        for worker in workers:
-            row.peak[worker.framework] = worker.ask("peak")
-            worker.close()
+        if not at_once:
+            for worker in workers:
+                row.peak[worker.framework], row.faults[worker.framework] = worker.ask("memory", case)
+                worker.close()
+            workers = []
         rows.append(row)
         print(
             f"{case}: " + ", ".join(f"{f} {statistics.median(s) * 1e6:.1f} us" for f, s in row.seconds.items()), file=sys.stderr
         )
+    for worker in workers:
+        worker.close()
     return rows
 
 
@@ -137,7 +148,11 @@ class Report:
             lines += [f"## {threads} thread{'' if threads == '1' else 's'}", ""]
             head = ["case", *(f"{f}, µs" for f in frameworks), *(f"ratio to {p}" for p in peers)]
             lines += _table(head, [self._speed(row, frameworks, peers) for row in rows])
-            head = ["case", *(f"{f}: cold start, s" for f in frameworks), *(f"{f}: peak, MB" for f in frameworks)]
+            lines += [f"Geometric mean of the ratios: {', '.join(f'{m:.2f} to {p}' for p, m in _means(rows, peers))}.", ""]
+            if not any(row.peak for row in rows):
+                continue
+            kinds = ("cold start, s", "peak, MB", "page faults a step")
+            head = ["case", *(f"{f}: {kind}" for kind in kinds for f in frameworks)]
             lines += _table(
                 head,
                 [
@@ -145,6 +160,7 @@ class Report:
                         row.case,
                         *(f"{row.cold[f]:.2f}" if f in row.cold else "" for f in frameworks),
                         *(f"{row.peak[f] / 1e6:.0f}" if f in row.peak else "" for f in frameworks),
+                        *(f"{row.faults[f]:.0f}" if f in row.faults else "" for f in frameworks),
                     ]
                     for row in rows
                 ],
@@ -159,6 +175,13 @@ class Report:
             *(f"{medians[f] * 1e6:.1f}" if f in medians else "" for f in frameworks),
             *(f"**{ours / medians[p]:.2f}**" if p in medians else "" for p in peers),
         ]
+
+
+def _means(rows: list[Row], peers: list[str]) -> Iterator[tuple[str, float]]:
+    """The geometric mean of our time over each peer's."""
+    for peer in peers:
+        pairs = [(row.seconds["chainrule"], row.seconds[peer]) for row in rows if peer in row.seconds]
+        yield peer, statistics.geometric_mean([statistics.median(a) / statistics.median(b) for a, b in pairs])
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -36,12 +36,20 @@ def serve(module: str, framework: str) -> None:
             count = max(count + 1, int(1.2 * count * seconds / took)) if took > seconds / 10 else count * 4
         return count
 
+    def memory(case: str) -> tuple[int, float]:
+        step, steps = step_of(case), 3
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        for _ in range(steps):
+            step()
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        return after.ru_maxrss * 1024, (after.ru_minflt - before.ru_minflt) / steps
+
     answers: dict[str, Callable[..., Any]] = {
         "first": lambda case: bool(step_of(case)()),
         "gradients": lambda case: [np.asarray(g).tolist() for g in getattr(step_of(case), "values", step_of(case))()],
         "count": count_for,
         "time": lambda case, count: stretch(case, count) / count,
-        "peak": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "memory": memory,
     }
     for line in sys.stdin:
         name, *arguments = json.loads(line)
