@@ -2,8 +2,8 @@
 
 A benchmark is a module with ``CASES``: for each name, for each framework, a function that imports the framework and returns
 ``step``, which does the work once and returns the gradients (or values) as a list of arrays, or has a ``values`` that returns
-what is to be compared. It may have a ``TOLERANCE``, relative and absolute, for these, a ``NOTE`` for its table, and ``ONE_PROCESS``. Times
-alone mean little on a shared machine, so rounds go A B C A B C, and what counts is the ratio of medians.
+what is to be compared. It may have a ``TOLERANCE``, relative and absolute, for these, a ``NOTE`` for its table, and
+``ONE_PROCESS``. Times alone mean little on a shared machine, so rounds go A B C A B C, and what counts is the ratio of medians.
 """
 
 from __future__ import annotations
