@@ -121,23 +121,6 @@ def test_gelu_error():
         F.gelu(np.zeros(3), "erf")
 
 
-def test_dropout():
-    x = cr.Variable(np.ones((100, 100), np.float32))
-    cr.random.manual_seed(0)
-    y = F.dropout(x, 0.3)
-    assert y.dtype == np.float32
-    assert abs(np.mean(y.data == 0) - 0.3) < 0.02
-    np.testing.assert_allclose(y.data[y.data != 0], 1 / 0.7, 1e-6)
-    y.backward()
-    np.testing.assert_array_equal(x.grad, y.data)
-    cr.random.manual_seed(0)
-    np.testing.assert_array_equal(F.dropout(x.data, 0.3), y.data)
-    assert F.dropout(x, 0.3, training=False) is x
-    assert not F.dropout(x.data, 1.0).any()
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        F.dropout(x, 1.5)
-
-
 def test_logsumexp_of_infinities():
     x = np.array([[-np.inf, -np.inf], [-np.inf, 1.0], [np.inf, 0.0]])
     np.testing.assert_array_equal(F.logsumexp(x, 1), [-np.inf, 1.0, np.inf])

@@ -42,7 +42,7 @@ from .convolution import (
     fold,
     unfold,
 )
-from .dropout import dropout
+from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .embedding import embedding, embedding_bag, one_hot
 from .linear import bilinear, linear
 from .loss import (
@@ -99,6 +99,7 @@ __all__ = [
     "adaptive_max_pool3d",
     "alibi_bias",
     "alibi_slopes",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -116,9 +117,13 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
     "embedding_bag",
+    "feature_alpha_dropout",
     "fold",
     "gelu",
     "glu",

@@ -29,7 +29,7 @@ def elementwise(function: Compiled, arrays: int = 1) -> Callable[[Callable[..., 
 
         def compiled(*args: Any) -> Array:
             number = args[0].dtype.type
-            flat, out, flat_out = _flattened(args[:arrays])
+            flat, out, flat_out = flattened(args[:arrays], args[arrays - 1])
             loop(*flat, flat_out, tuple(number(p) for p in args[arrays:]))
             return out
 
@@ -38,16 +38,15 @@ def elementwise(function: Compiled, arrays: int = 1) -> Callable[[Callable[..., 
     return declare
 
 
-def _flattened(arrays: tuple[Array, ...]) -> tuple[list[Array], Array, Array]:
-    """The arrays in one dimension, in the last one's order in memory; a new array in that order, and it in one dimension.
+def flattened(arrays: tuple[Array, ...], like: Array) -> tuple[list[Array], Array, Array]:
+    """The arrays in one dimension, in one's order in memory; a new array like that one, and it in one dimension.
 
     They are copied only where they lie otherwise.
     """
     if all(a.flags.c_contiguous for a in arrays):
-        out = empty(arrays[0].shape, arrays[0].dtype)
+        out = empty(like.shape, like.dtype)
         return [a.reshape(-1) for a in arrays], out, out.reshape(-1)
-    last = arrays[-1]
-    out = empty_like(last)
+    out = empty_like(like)
     order = sorted(range(out.ndim), key=lambda axis: -out.strides[axis])
     return [a.transpose(order).reshape(-1) for a in arrays], out, out.transpose(order).reshape(-1)
 
