@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .harness import Report, measure
 
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("tape", "scientific", "operations", "optimizers", "training")}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("tape", "scientific", "operations", "optimizers", "training", "loading")}
 
 
 def main() -> None:
