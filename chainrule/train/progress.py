@@ -41,6 +41,9 @@ class Progress(Callback):
 
     def on_epoch_start(self, trainer: Trainer) -> None:
         self._start, self._last, self._first = time.perf_counter(), 0.0, trainer.batch
+        self._display.live(
+            _epoch(trainer, trainer.epoch + 1), None if trainer.batches is None else 0.0, "", None
+        )  # the first batch may take its time
 
     def on_batch_end(self, trainer: Trainer) -> None:
         now = time.perf_counter()
