@@ -352,3 +352,57 @@ def test_alibi():
     for i in range(3):
         for j in range(5):
             assert bias[2, i, j] == -0.125 * abs(i + 2 - j)
+
+
+# ---- the kernel beside the composition it stands for --------------------------------------------------------
+
+
+def both_ways(monkeypatch, arrays, **options):
+    """Results and gradients by the kernel, and step by step."""
+    found = []
+    for has_kernel in (None, lambda *args: False):
+        if has_kernel is not None:
+            monkeypatch.setattr("chainrule.functional.attention._has_kernel", has_kernel)
+        cr.manual_seed(3)
+        xs = [cr.Variable(a) for a in arrays]
+        y = F.scaled_dot_product_attention(*xs, **options)
+        y.grad = np.cos(np.arange(y.size)).reshape(y.shape).astype(y.dtype)
+        y.backward()
+        found.append([y.data, *(x.grad for x in xs)])
+    monkeypatch.undo()
+    return found
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(2, 2, 150, 24), (70, 33), (2, 1, 3, 1, 5), (0, 3, 4), (2, 0, 4)])
+@pytest.mark.parametrize("options", [{"dropout_p": 0.3}, {"is_causal": True, "dropout_p": 0.5}, {"dropout_p": 1.0}])
+def test_kernel_equals_composition(monkeypatch, shape, dtype, options):
+    arrays = [random(*shape, dtype=dtype) for _ in range(3)]
+    tolerance = {2: 3e-3, 4: 2e-5, 8: 1e-12}[np.dtype(dtype).itemsize]
+    for got, expected in zip(*both_ways(monkeypatch, arrays, **options), strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, expected, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_attention_of_what_is_not_finite(monkeypatch, bad):
+    arrays = [random(1, 1, 40, 8) for _ in range(3)]
+    arrays[1][0, 0, 7, 3] = bad
+    with np.errstate(invalid="ignore"):
+        for got, expected in zip(*both_ways(monkeypatch, arrays), strict=True):
+            np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+            np.testing.assert_allclose(got, expected, 2e-5, 2e-5)
+
+
+def test_attention_does_not_depend_on_the_number_of_threads():
+    before, found = cr.get_num_threads(), []
+    arrays = [random(1, 2, 300, 16) for _ in range(3)]
+    for n in (1, 2, 3):
+        cr.set_num_threads(n)
+        xs = [cr.Variable(a) for a in arrays]
+        y = F.scaled_dot_product_attention(*xs)
+        np.sum(y * y).backward()
+        found.append([y.data, *(x.grad for x in xs)])
+    cr.set_num_threads(before)
+    for others in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], others, strict=True))

@@ -1,5 +1,7 @@
 """Recurrent layers and cells beside PyTorch's, from the same state dicts; packed and padded sequences."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -227,3 +229,51 @@ def test_packing_errors():
         ours_rnn.pad_sequence([])
     with pytest.raises(ValueError, match="padding_side"):
         ours_rnn.pad_sequence([x], padding_side="both")
+
+
+# ---- the kernels beside the composition they stand for ------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("mode", "gates"), [("RNN_TANH", 1), ("RNN_RELU", 1), ("LSTM", 4), ("GRU", 3)])
+@pytest.mark.parametrize("sizes", [(37, 20, 33), (1, 1, 1), (17, 3, 70)])  # N, I, H
+def test_kernels_equal_the_composition(monkeypatch, mode, gates, sizes, dtype):
+    n, features, hidden = sizes
+    batch_sizes = [n, n, max(n - 5, 1), 1]
+    shapes = [(sum(batch_sizes), features), (gates * hidden, features), (gates * hidden, hidden), *[(gates * hidden,)] * 2]
+    arrays = [rng.uniform(-0.3, 0.3, shape).astype(dtype) for shape in (*shapes, *[(n, hidden)] * (1 + (mode == "LSTM")))]
+    found = []
+    for enabled in (None, lambda: False):
+        if enabled is not None:
+            monkeypatch.setattr(sys.modules["chainrule.functional.recurrent"], "enabled", enabled)
+        xs = [cr.Variable(a) for a in arrays]
+        y, last = F.recurrent(mode, xs[0], tuple(xs[5:]), xs[1:5], batch_sizes, reverse=True)
+        loss = np.sum(np.sin(y)) + sum(np.sum(s) for s in last)
+        loss.backward()
+        found.append([y.data, *(s.data for s in last), *(x.grad for x in xs)])
+    tolerance = {2: 3e-2, 4: 3e-5, 8: 1e-12}[np.dtype(dtype).itemsize]
+    for got, expected in zip(*found, strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, expected, tolerance, tolerance)
+
+
+def test_recurrence_does_not_depend_on_the_number_of_threads():
+    layer, x = nn.LSTM(5, 20, bidirectional=True), rng.standard_normal((4, 50, 5)).astype(np.float32)
+    before, found = cr.get_num_threads(), []
+    for n in (1, 2, 3):
+        cr.set_num_threads(n)
+        layer.zero_grad()
+        y, _ = layer(x)
+        np.sum(y * y).backward()
+        found.append([y.data, *(p.grad for p in layer.parameters())])
+    cr.set_num_threads(before)
+    for others in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], others, strict=True))
+
+
+def test_memory_is_released_as_the_gradient_is_computed():
+    layer = nn.LSTM(3, 4)
+    y, _ = layer(cr.Variable(np.ones((2, 1, 3), np.float32)))
+    np.sum(y).backward()
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        np.sum(y).backward()

@@ -118,6 +118,8 @@ def _fused(query: Array, mask: Array | None, options: tuple[Any, ...], compositi
 def attention_weights(query: Any, key: Any, attn_mask: Any, is_causal: bool, scale: float) -> Any:
     """The weights of ``scaled_dot_product_attention``: softmax(scale q k^T + mask), (..., L, S)."""
     scores = (query * scale) @ np.swapaxes(key, -1, -2)
+    if scores.size == 0:
+        return scores
     if is_causal:
         attn_mask = np.tri(*scores.shape[-2:], dtype=bool)
     if attn_mask is None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import compiled, parallel_for
+from .layer import array_at, compiled, parallel_for
 from .math import exp_below_zero, log
 from .memory import empty
 from .panels import multiply, panels_of
@@ -70,7 +70,8 @@ def attention(
     out = empty((b, length, h, value.shape[3]), query.dtype).transpose(0, 2, 1, 3)
     sums = empty((b, h, length), query.dtype)
     options = _options(query, key, mask, causal, scale, p, seed)
-    _attention(*map(_contiguous_rows, (query, key, value)), *options, out, sums)
+    arrays = (*map(_contiguous_rows, (query, key, value)), options[0], out)
+    _attention(sums, *map(_place, arrays), *options[1:])
     return out, sums
 
 
@@ -95,12 +96,18 @@ def attention_backward(
         empty((n, b, a.shape[2], h, a.shape[3]), dtype).transpose(0, 1, 3, 2, 4)
         for a, n in ((query, 1), (key, parts), (value, parts))
     )
-    _backward(*map(_contiguous_rows, (g, query, key, value, out)), sums, *options, dq[0], dk, dv)
+    arrays = (*map(_contiguous_rows, (g, query, key, value, out)), options[0], dq[0], dk, dv)
+    _backward(sums, *map(_place, arrays), *options[1:])
     return dq[0], _sum_of_parts(dk), _sum_of_parts(dv)
 
 
 def _contiguous_rows(a: Array) -> Array:
     return a if a.strides[-1] == a.itemsize and not any(s % a.itemsize for s in a.strides) else np.ascontiguousarray(a)
+
+
+def _place(a: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Where an array is, for ``_array``: of another order in memory it would be of another type, and compiled for again."""
+    return a.ctypes.data, a.shape, a.strides
 
 
 def _sum_of_parts(a: Array) -> Array:
@@ -114,18 +121,21 @@ def _options(query: Array, key: Array, mask: Array | None, causal: bool, scale: 
     blocks = -(-length // rows)
     parts = max(1, min(-(-_ITEMS // max(b * h, 1)), blocks))
     masked = mask is not None
-    given = np.zeros((1, 1, 1, 1), query.dtype) if mask is None else mask
-    if mask is not None:  # broadcast, but not made one that cannot be written: Numba would take it for another type
-        given = np.lib.stride_tricks.as_strided(mask, shape := (b, h, length, keys), np.broadcast_to(mask, shape).strides)
+    given = np.zeros((1, 1, 1, 1), query.dtype) if mask is None else np.broadcast_to(mask, (b, h, length, keys))
     return given, masked, causal, scale, 1 / (1 - p) if p < 1 else 0.0, _threshold(p), np.uint64(seed), rows, parts
 
 
 @compiled
+def _array(like: Any, place: Any) -> Any:
+    return np.lib.stride_tricks.as_strided(array_at(like, place[0], 1), place[1], place[2])
+
+
+@compiled
 def _attention(
-    q: Any, k: Any, v: Any, mask: Any, masked: bool, causal: bool, scale: float, enlarge: float, threshold: Any, seed: Any,
-    rows: int, parts: int, out: Any, sums: Any,
+    sums: Any, q: Any, k: Any, v: Any, mask: Any, out: Any, masked: bool, causal: bool, scale: float, enlarge: float,
+    threshold: Any, seed: Any, rows: int, parts: int,
 ) -> None:  # fmt: skip
-    q, k, v, mask, out = _strided(q), _strided(k), _strided(v), _strided(mask), _strided(out)
+    q, k, v, mask, out = _array(sums, q), _array(sums, k), _array(sums, v), _array(sums, mask), _array(sums, out)
     arguments = (q, k, v, mask, masked, causal, scale, enlarge, threshold, seed, rows, parts, out, sums)
     parallel_for(_attention_block, arguments, q.shape[0] * q.shape[1] * parts, 1)
 
@@ -179,11 +189,11 @@ def _attention_block(
 
 @compiled
 def _backward(
-    g: Any, q: Any, k: Any, v: Any, out: Any, sums: Any, mask: Any, masked: bool, causal: bool, scale: float, enlarge: float,
-    threshold: Any, seed: Any, rows: int, parts: int, dq: Any, dk: Any, dv: Any,
+    sums: Any, g: Any, q: Any, k: Any, v: Any, out: Any, mask: Any, dq: Any, dk: Any, dv: Any, masked: bool, causal: bool,
+    scale: float, enlarge: float, threshold: Any, seed: Any, rows: int, parts: int,
 ) -> None:  # fmt: skip
-    g, q, k, v, out, mask = _strided(g), _strided(q), _strided(k), _strided(v), _strided(out), _strided(mask)
-    dq, dk, dv = _strided(dq), _strided(dk), _strided(dv)
+    g, q, k, v, out = _array(sums, g), _array(sums, q), _array(sums, k), _array(sums, v), _array(sums, out)
+    mask, dq, dk, dv = _array(sums, mask), _array(sums, dq), _array(sums, dk), _array(sums, dv)
     arguments = (g, q, k, v, out, sums, mask, masked, causal, scale, enlarge, threshold, seed, rows, parts, dq, dk, dv)
     parallel_for(_backward_block, arguments, q.shape[0] * q.shape[1] * parts, 1)
 
@@ -242,12 +252,6 @@ def _backward_block(
             used = dropped[: q1 - q0, :seen] if threshold > 0 else weights
             multiply(used.T, panels_of(g[b, h, q0:q1]), dv_[:seen], 1.0, 1.0)
             multiply(ds.T, panels_of(q[b, h, q0:q1]), dk_[:seen], 1.0, 1.0)
-
-
-@compiled
-def _strided(a: Any) -> Any:
-    """The array as one of any strides, so that what works on it is compiled once."""
-    return np.lib.stride_tricks.as_strided(a, a.shape, a.strides)
 
 
 @compiled
