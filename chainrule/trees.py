@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+from .core.variable import Leaf
+
 #: A tree: an array or Variable, or a container of trees. None, texts, truth values and functions in it are constants.
 Tree = Any
 
@@ -62,7 +64,7 @@ def is_constant(x: Any) -> bool:
 
 
 def children(tree: Tree) -> list[Any] | None:
-    """What a container holds; None for what is none. A module holds its Parameters that are not frozen."""
+    """What a container holds; None for what is none. A module holds the arrays of its Parameters that are not frozen."""
     if isinstance(tree, (tuple, list)):
         return list(tree)
     if isinstance(tree, dict):
@@ -81,7 +83,9 @@ def _is_module(tree: Tree) -> bool:
 
 
 def _parameters(module: Any) -> dict[str, Any]:
-    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    every = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    # those that a transform has put into a module are differentiated around it, and stay Variables
+    return {name: p._data if p._edge.__class__ is Leaf and p._edge.generation < 0 else p for name, p in every.items()}
 
 
 def _map(f: Callable[[Any], Any], tree: Tree, named: bool = False) -> Tree:

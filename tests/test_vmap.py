@@ -8,7 +8,7 @@ from test_calculus_more import CASES, LATER, as_list
 
 import chainrule as cr
 import chainrule.functional as F
-from chainrule import Variable
+from chainrule import Variable, nn
 
 rng = np.random.default_rng(0)
 A, B, W = rng.normal(size=(4, 3)), rng.normal(size=(6, 3)), rng.normal(size=(5, 3))
@@ -423,3 +423,51 @@ def test_each_example_has_random_numbers_of_its_own():
     assert len({tuple(row) for row in kept.reshape(-1, 16)}) == 32
     gradients = cr.vmap(cr.grad(lambda x: np.sum(F.dropout(x, 0.5))))(np.ones((8, 16)))
     assert len({tuple(row) for row in gradients}) == 8
+
+
+NETWORKS = {
+    "perceptron": (lambda: nn.Sequential(nn.Linear(5, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 3)), (5,), ()),
+    "convolution": (
+        lambda: nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 2, groups=2), nn.Flatten()),
+        (1, 2, 5, 5), (1,),
+    ),
+    "embedding": (lambda: nn.Sequential(nn.Embedding(7, 4, padding_idx=2), nn.Flatten(0), nn.Linear(12, 3)), None, ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name):
+    cr.random.manual_seed(0)
+    make, shape, batch = NETWORKS[name]
+    model = make()
+    xs = rng.integers(7, size=(4, 3)) if shape is None else rng.normal(size=(4, *shape))
+    targets = rng.integers(2, size=(4, *batch))
+
+    def loss(model, x, target):
+        return F.cross_entropy(model(x), target)
+
+    each = [cr.grad(loss)(model, x, t) for x, t in zip(xs, targets, strict=True)]
+    assert each[0].keys() == dict(model.named_parameters()).keys()
+    together = cr.vmap(cr.grad(loss), in_axes=(None, 0, 0))(model, xs, targets)
+    total = cr.grad(lambda model: np.sum(cr.vmap(loss, in_axes=(None, 0, 0))(model, xs, targets)))(model)
+    for key, made in together.items():
+        np.testing.assert_allclose(made, np.stack([g[key] for g in each]), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(total[key], sum(g[key] for g in each), rtol=1e-4, atol=1e-6)
+
+
+def test_an_ensemble_of_networks():
+    models = [NETWORKS["convolution"][0]() for _ in range(3)]
+    x = rng.normal(size=NETWORKS["convolution"][1])
+    states = {key: np.stack([m.state_dict()[key] for m in models]) for key in models[0].state_dict()}
+
+    def predict(state):
+        return models[0].with_parameters(state)(x)
+
+    np.testing.assert_allclose(cr.vmap(predict)(states), np.stack([m(x).data for m in models]), rtol=1e-4, atol=1e-5)
+    gradients = cr.vmap(cr.grad(lambda state: np.sum(predict(state) ** 2)))(states)
+    for k, model in enumerate(models):
+        expected = cr.grad(lambda model: np.sum(model(x) ** 2))(model)
+        for key, g in expected.items():
+            np.testing.assert_allclose(gradients[key][k], g, rtol=1e-3, atol=1e-4)
+    with pytest.raises(KeyError, match="no Parameter 'weigth'"):
+        models[0].with_parameters({"weigth": x})

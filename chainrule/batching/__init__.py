@@ -1,3 +1,3 @@
 """How functions compute on all examples of a batch at once. Read it in this order: calls, protocols, and then the tables."""
 
-from . import arrays, functional, indexing, products, protocols  # noqa: F401 (fill the table)
+from . import arrays, indexing, products, protocols  # noqa: F401 (fill the table)

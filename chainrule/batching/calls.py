@@ -72,7 +72,7 @@ def _over_examples(function: Any, args: Any, kwargs: Any, level: Level) -> Any:
             "from example to example of a vmap; use np.where, or a sum with weights of 0 and 1"
         )
     args, kwargs = _in_order(function, args, kwargs)
-    rule = BATCHING.get(function)
+    rule = _rule_of(function)
     if rule is None and isinstance(function, np.ufunc) and function.signature is None:
         rule = element_by_element(function)
     try:
@@ -94,6 +94,12 @@ def _over_examples(function: Any, args: Any, kwargs: Any, level: Level) -> Any:
         finally:
             _composing.reset(token)
     return for_each_example(function, args, kwargs, level)
+
+
+def _rule_of(function: Any) -> Callable[..., Any] | None:
+    if function not in BATCHING and (getattr(function, "__module__", None) or "").startswith("chainrule.functional."):
+        from . import functional  # noqa: F401 (those of our own functions are imported with the first of them)
+    return BATCHING.get(function)
 
 
 def _in_order(function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

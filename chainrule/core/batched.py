@@ -176,11 +176,16 @@ def at_level(x: Any, level: Level | None) -> Any:
     return x if level is None or level_of(x) is level else Batched(x if isinstance(x, Variable) else as_array(x), level, False)
 
 
+def all_values(x: Any) -> Any:
+    """The values of all examples, as a plain array."""
+    while isinstance(x, (Batched, Variable)):
+        x = x.inner if isinstance(x, Batched) else x._data
+    return x
+
+
 def everywhere(condition: Any) -> bool:
     """Whether a condition holds for all elements of all examples."""
-    while isinstance(condition, (Batched, Variable)):
-        condition = condition.inner if isinstance(condition, Batched) else condition._data
-    return bool(np.all(condition))
+    return bool(np.all(all_values(condition)))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.batched import all_values
 from ..core.variable import Variable
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import embedding as kernel
@@ -16,6 +17,7 @@ def check_indices(index: Array, n: int, what: str) -> None:
     """Raise an IndexError that says where, unless all of ``index`` are integers from 0 to n - 1."""
     if index.dtype.kind not in "iu":
         raise TypeError(f"indices are integers, not {index.dtype}")
+    index = all_values(index)
     if index.size and (index.min() < 0 or index.max() >= n):
         position = tuple(int(i) for i in np.argwhere((index < 0) | (index >= n))[0])
         where = f" at position {position}" if position else ""

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..calculus.indexing import get_item
 from ..core.arrays import Array, as_array
+from ..core.batched import Batched, all_values, everywhere
 from ..core.variable import Variable
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import loss as kernels
@@ -35,7 +37,7 @@ def _target(loss: str, input: Any, target: Any) -> Any:
         if input.size == target.size:
             message += f"; use target.reshape{input.shape}"
         raise ValueError(message)
-    if isinstance(target, Variable) and target.dtype.kind == "f":
+    if isinstance(target, (Variable, Batched)) and target.dtype.kind == "f":
         return target
     return unwrap(target).astype(input.dtype, copy=False)
 
@@ -142,7 +144,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     array([  0.69314718, 100.        ])
     """
     target = _target("binary_cross_entropy", input, target)
-    x = unwrap(input)
+    x = all_values(input)
     if x.size and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(
             f"binary_cross_entropy: probabilities are from 0 to 1, but the input's are from {x.min():.4g} to {x.max():.4g}; "
@@ -320,10 +322,10 @@ def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int)
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{loss}: weight has the shape {(classes,)}, one for each class, not {weight.shape}")
     counts = target != ignore_index
-    index = target if np.all(counts) else np.where(counts, target, 0)
+    index = target if everywhere(counts) else np.where(counts, target, 0)
     check_indices(index, classes, "the number of classes")
     if weight is not None:
-        weights = as_array(unwrap(weight)[index] * counts).astype(input.dtype, copy=False)
+        weights = as_array(get_item(unwrap(weight), index) * counts).astype(input.dtype, copy=False)
     else:
         weights = None if index is target else as_array(counts.astype(input.dtype))
     return np.moveaxis(input, axis, -1) if input.ndim > 2 else input, index, weights

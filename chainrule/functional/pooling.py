@@ -190,7 +190,7 @@ def _output_size(x: Any, output_size: OutputSize) -> list[int]:
 
 
 def _largest(x: Any, windows: tuple[Windows, ...], return_indices: bool, single: bool) -> Any:
-    y, choice = kernel.max_pool(unwrap(x), windows)
+    y, choice = _choose(unwrap(x), windows)
     y = _as_chosen(x, y, choice, windows)
     if single:
         y, choice = y[0], choice[:1]
@@ -198,6 +198,9 @@ def _largest(x: Any, windows: tuple[Windows, ...], return_indices: bool, single:
         return y
     indices = kernel.indices(choice, windows)
     return y, indices[0] if single else indices
+
+
+_choose = primitive(kernel.max_pool)
 
 
 @primitive

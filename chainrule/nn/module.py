@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.variable import Parameter, changed, forget_gradients
+from ..core.variable import Parameter, Variable, changed, forget_gradients
 from .hooks import Hooks, RemovableHandle
 
 # What a forward may raise and still mean the same with the layer's path in front of its message.
@@ -270,7 +270,7 @@ class Module:
         own = dict(self.named_parameters(remove_duplicate=False))
         if unknown := [name for name in parameters if name not in own]:
             raise KeyError(f"{type(self).__name__} has no Parameter {unknown[0]!r}; it has {', '.join(own)}")
-        changed = {id(own[name]): value for name, value in parameters.items()}
+        changed = {id(own[name]): _as_parameter(value) for name, value in parameters.items()}
         made: dict[int, Module] = {}
 
         def replaced(module: Module) -> Module:
@@ -424,6 +424,15 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return "\n  ".join([f"{type(self).__name__}(", *([extra] if extra else []), *lines]) + "\n)"
+
+
+def _as_parameter(value: Any) -> Any:
+    """A Variable as a Parameter that gradients flow through to it; anything else as it is."""
+    if not isinstance(value, Variable) or isinstance(value, Parameter):
+        return value
+    made = Parameter(value._data, value.name, requires_grad=False)
+    made._edge = value._edge
+    return made
 
 
 def _locate(error: Exception, module: Module) -> None:
