@@ -38,11 +38,12 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 @primitive
-def _column_sums(x: Array) -> Array:
+def column_sums(x: Array) -> Array:
+    """The sum of the rows of a matrix."""
     return kernel.column_sums(x)
 
 
-define_rule(_column_sums, x=lambda g, x_shape: np.broadcast_to(g, x_shape))
+define_rule(column_sums, x=lambda g, x_shape: np.broadcast_to(g, x_shape))
 
 
 def _weight_gradient(g: Any, input: Any, weight_shape: tuple[int, int]) -> Any:
@@ -54,7 +55,7 @@ define_rule(
     linear,
     input=lambda g, weight: linear(g, weight.T),
     weight=_weight_gradient,
-    bias=lambda g: _column_sums(np.reshape(g, (-1, g.shape[-1]))),
+    bias=lambda g: column_sums(np.reshape(g, (-1, g.shape[-1]))),
 )
 
 

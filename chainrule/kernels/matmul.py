@@ -100,13 +100,18 @@ def column_sums(x: Array) -> Array:
     return np.sum(x, axis=0)
 
 
-@column_sums.compiled(when=lambda x: dense(x) and x.flags.c_contiguous and x.size > 1 << 15)
+@column_sums.compiled(when=lambda x: dense(x) and x.flags.c_contiguous and x.size > 1 << 14)
 def _(x: Array) -> Array:
-    out = np.zeros((-(-len(x) // _ROWS), x.shape[1]), x.dtype)
-    _column_sums(x, out)
-    return np.sum(out, axis=0)
+    m, n = x.shape
+    joined = max(1, _SHORT // n)  # rows that are taken for one, so that it is long enough for vectors
+    long = x[: m // joined * joined].reshape(-1, joined * n)
+    out = np.zeros((-(-len(long) // _ROWS), joined * n), x.dtype)
+    _column_sums(long, out)
+    total = np.sum(np.sum(out, axis=0).reshape(joined, n), axis=0)
+    return total if m % joined == 0 else total + np.sum(x[m // joined * joined :], axis=0)
 
 
+_SHORT = 128
 _ROWS = 256  # summed one after the other, so that the order does not depend on the number of threads
 
 
