@@ -230,3 +230,190 @@ def test_errors():
         F.binary_cross_entropy(x + 1.5, x)
     with pytest.raises(ValueError, match="label_smoothing is between 0 and 1"):
         F.cross_entropy(x, np.zeros(4, int), label_smoothing=2.0)
+
+
+# ---- losses of counts, margins, pairs and triplets ----------------------------------------------------------
+
+SIGNS = rng.choice([-1, 1], SHAPE)
+COUNTS = rng.integers(0, 5, SHAPE)
+LABELS = np.array([[2, 0, -1], [1, -1, 2], [-1, 0, 1], [0, 1, 2]])
+VARIANCE = rng.uniform(0.5, 2.0, SHAPE)
+
+
+def triplet(**options):
+    return ("triplet_margin_loss", "TripletMarginLoss", options, [SHAPE] * 3, [])
+
+
+# the function, the layer, options, the shapes of what is differentiated, and the targets
+FURTHER = [
+    ("poisson_nll_loss", "PoissonNLLLoss", {}, [SHAPE], [COUNTS]),
+    ("poisson_nll_loss", "PoissonNLLLoss", {"full": True}, [SHAPE], [COUNTS]),
+    ("soft_margin_loss", "SoftMarginLoss", {}, [SHAPE], [SIGNS]),
+    ("hinge_embedding_loss", "HingeEmbeddingLoss", {}, [SHAPE], [SIGNS]),
+    ("hinge_embedding_loss", "HingeEmbeddingLoss", {"margin": 0.3}, [SHAPE], [SIGNS]),
+    ("margin_ranking_loss", "MarginRankingLoss", {}, [SHAPE, SHAPE], [SIGNS]),
+    ("margin_ranking_loss", "MarginRankingLoss", {"margin": 0.4}, [SHAPE, SHAPE], [SIGNS]),
+    ("cosine_embedding_loss", "CosineEmbeddingLoss", {}, [SHAPE, SHAPE], [SIGNS[:, 0]]),
+    ("cosine_embedding_loss", "CosineEmbeddingLoss", {"margin": -0.3}, [(3,), (3,)], [np.array(-1)]),
+    triplet(),
+    triplet(margin=0.5, p=3.0, swap=True),
+    ("triplet_margin_loss", "TripletMarginLoss", {}, [(3,)] * 3, []),
+    ("triplet_margin_with_distance_loss", "TripletMarginWithDistanceLoss", {"swap": True, "margin": 2.0}, [SHAPE] * 3, []),
+    ("multi_margin_loss", "MultiMarginLoss", {}, [SHAPE], [np.array([0, 2, 1, 2])]),
+    ("multi_margin_loss", "MultiMarginLoss", {"p": 2, "margin": 0.7, "weight": WEIGHT}, [SHAPE], [np.array([0, 2, 1, 2])]),
+    ("multi_margin_loss", "MultiMarginLoss", {}, [(3,)], [np.array(1)]),
+    ("multilabel_margin_loss", "MultiLabelMarginLoss", {}, [SHAPE], [LABELS]),
+    ("multilabel_margin_loss", "MultiLabelMarginLoss", {}, [(3,)], [LABELS[1]]),
+    ("multilabel_soft_margin_loss", "MultiLabelSoftMarginLoss", {}, [SHAPE], [COUNTS % 2]),
+    ("multilabel_soft_margin_loss", "MultiLabelSoftMarginLoss", {"weight": WEIGHT}, [SHAPE], [COUNTS % 2]),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size:UserWarning")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(
+    ("name", "layer", "options", "shapes", "targets"), FURTHER, ids=[f"{f[0]} {f[2]} {f[3][0]}" for f in FURTHER]
+)
+def test_further_losses(name, layer, options, shapes, targets, reduction):
+    options = {**options, "reduction": reduction}
+    xs = [rng.standard_normal(s) for s in shapes]
+
+    def theirs(*ts):  # counts and signs in the dtype of the input, as PyTorch needs them
+        as_input = name not in ("multi_margin_loss", "multilabel_margin_loss")
+        given = [torch.tensor(t).to(ts[0].dtype) if as_input else torch.tensor(t) for t in targets]
+        return getattr(TF, name)(*ts, *given, **tensors(options))
+
+    def ours(*xs):
+        return getattr(F, name)(*xs, *targets, **options)
+
+    compare(ours, theirs, *xs)
+    cr.check_grads(ours, xs)
+    module = getattr(nn, layer)(**options)
+    np.testing.assert_array_equal(module(*xs, *targets), ours(*xs))
+    assert list(module.state_dict()) == list(getattr(torch.nn, layer)(**tensors(options)).state_dict())
+    single = [x.astype(np.float32) for x in xs]
+    assert getattr(F, name)(*single, *targets, **arrays(options, np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_losses_of_rates_and_variances(reduction):
+    rate = rng.uniform(0.2, 3.0, SHAPE)
+    compare(
+        lambda x: F.poisson_nll_loss(x, COUNTS, log_input=False, reduction=reduction),
+        lambda x: TF.poisson_nll_loss(x, torch.tensor(COUNTS), log_input=False, reduction=reduction),
+        rate,
+    )
+    x, t = rng.standard_normal(SHAPE), rng.standard_normal(SHAPE)
+    for full in (False, True):
+        for var in (VARIANCE, VARIANCE[:, :1], VARIANCE[:, 0], np.where(VARIANCE < 1, 0, VARIANCE)):
+            options = {"full": full, "reduction": reduction, "eps": 1e-3}
+            compare(
+                lambda x, t, v, options=options: F.gaussian_nll_loss(x, t, v, **options),
+                lambda x, t, v, options=options: TF.gaussian_nll_loss(x, t, v, **options),
+                x,
+                t,
+                var,
+            )
+    cr.check_grads(lambda x, t, v: nn.GaussianNLLLoss(reduction=reduction)(x, t, v), (x, t, VARIANCE))
+    assert F.gaussian_nll_loss(x, t, 2.0).shape == ()
+
+
+def test_distances():
+    a, b = rng.standard_normal(SHAPE), rng.standard_normal(SHAPE)
+    for p in (1.0, 2.0, 3.0):
+        for keepdim in (False, True):
+            compare(nn.PairwiseDistance(p, keepdim=keepdim), torch.nn.PairwiseDistance(p, keepdim=keepdim), a, b)
+    for dim in (0, 1, -1):
+        compare(nn.CosineSimilarity(dim), torch.nn.CosineSimilarity(dim), a, b)
+    compare(F.cosine_similarity, TF.cosine_similarity, a, b[:1])
+    cr.check_grads(F.cosine_similarity, (a, b))
+    cr.check_grads(F.pairwise_distance, (a, b))
+
+
+# ---- connectionist temporal classification ------------------------------------------------------------------
+
+STEPS, BATCH, CLASSES_OF_CTC = 9, 4, 5
+SEQUENCES = np.array([[1, 2, 2, 3], [4, 4, 1, 0], [3, 0, 0, 0], [2, 1, 0, 0]])
+INPUT_LENGTHS, TARGET_LENGTHS = np.array([9, 7, 6, 9]), np.array([4, 3, 1, 2])
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("layout", ["padded", "concatenated"])
+@pytest.mark.parametrize("blank", [0, 4])
+def test_ctc_loss(blank, layout, reduction):
+    sequences = np.where((blank == SEQUENCES) & (np.arange(4) < TARGET_LENGTHS[:, None]), 0, SEQUENCES)
+    if layout == "concatenated":
+        sequences = np.concatenate([row[:n] for row, n in zip(sequences, TARGET_LENGTHS, strict=True)])
+    options = {"blank": blank, "reduction": reduction}
+    x = rng.standard_normal((STEPS, BATCH, CLASSES_OF_CTC))
+
+    def ours(x):
+        return F.ctc_loss(F.log_softmax(x, -1), sequences, INPUT_LENGTHS, TARGET_LENGTHS, **options)
+
+    compare(
+        ours,
+        lambda x: TF.ctc_loss(
+            x.log_softmax(-1), *(torch.tensor(a) for a in (sequences, INPUT_LENGTHS, TARGET_LENGTHS)), **options
+        ),
+        x,
+    )
+    loss = nn.CTCLoss(**options)(F.log_softmax(x, -1), sequences, INPUT_LENGTHS, TARGET_LENGTHS)
+    np.testing.assert_array_equal(loss, ours(x))
+
+
+def test_ctc_loss_derivatives():
+    log_probs = F.log_softmax(rng.standard_normal((5, 2, 3)), -1)
+    cr.check_grads(
+        lambda x: F.ctc_loss(x, np.array([[1, 1], [2, 0]]), np.array([5, 4]), np.array([2, 1]), reduction="none"), (log_probs,)
+    )
+
+
+def test_ctc_loss_is_a_sum_over_alignments():
+    """Of all paths through the classes, those that read as the target once repetitions and blanks are out."""
+    from itertools import groupby, product
+
+    log_probs, target = F.log_softmax(rng.standard_normal((5, 3)), -1), [1, 1]
+    total = sum(
+        np.exp(sum(log_probs[t, k] for t, k in enumerate(path)))
+        for path in product(range(3), repeat=5)
+        if [k for k, _ in groupby(path) if k] == target
+    )
+    loss = F.ctc_loss(log_probs, np.array(target), np.array(5), np.array(2), reduction="sum")
+    np.testing.assert_allclose(loss, -np.log(total))
+
+
+def test_ctc_loss_of_what_is_impossible_or_empty():
+    x = cr.Variable(F.log_softmax(rng.standard_normal((3, 2, 3)), -1))
+    arguments = np.array([[1, 1, 1], [2, 0, 0]]), np.array([3, 3]), np.array([3, 1])
+    assert np.isinf(F.ctc_loss(x, *arguments, reduction="none").data).tolist() == [True, False]
+    loss = F.ctc_loss(x, *arguments, reduction="sum", zero_infinity=True)
+    loss.backward()
+    assert np.isfinite(loss.data) and not x.grad[:, 0].any() and x.grad[:, 1].any()
+    empty = F.ctc_loss(x, np.zeros((2, 0), int), np.array([3, 2]), np.array([0, 0]), reduction="none")
+    np.testing.assert_allclose(empty.data, [-x.data[:, 0, 0].sum(), -x.data[:2, 1, 0].sum()])
+
+
+def test_errors_of_further_losses():
+    x = np.zeros((4, 3))
+    for call, message in [
+        (lambda: F.margin_ranking_loss(x, x[0], x), r"margin_ranking_loss: input \(4, 3\) and target \(3,\) differ"),
+        (lambda: F.gaussian_nll_loss(x, x, x[0]), r"variances of input \(4, 3\) do not have the shape \(3,\)"),
+        (lambda: F.gaussian_nll_loss(x, x, x - 1), "a variance is negative: -1"),
+        (lambda: F.multi_margin_loss(x, np.zeros(4, int), p=3), "p is 1 or 2, not 3"),
+        (lambda: F.multi_margin_loss(x[None], np.zeros((1, 3), int)), r"expected \(N, C\) or \(C,\), got \(1, 4, 3\)"),
+        (lambda: F.multilabel_margin_loss(x, np.zeros(4, int)), r"one shape, \(N, C\) or \(C,\); got \(4, 3\) and \(4,\)"),
+        (lambda: F.cosine_embedding_loss(x, x, x), r"expected inputs \(N, D\) and target \(N,\)"),
+        (lambda: F.triplet_margin_loss(x, x, x[:2]), r"have one shape; got \(4, 3\), \(4, 3\) and \(2, 3\)"),
+        (lambda: F.ctc_loss(x[0], x, x, x), r"expected log_probs \(T, N, C\) or \(T, C\), got \(3,\)"),
+        (
+            lambda: F.ctc_loss(x[None], x, np.array([1]), np.array([1])),
+            "for 4 sequences there are 1 input and 1 target lengths",
+        ),
+        (lambda: F.ctc_loss(x, np.array([1]), np.array(9), np.array(1)), "input lengths are from 0 to 4"),
+        (lambda: F.ctc_loss(x, np.array([1]), np.array(4), np.array(3)), "the target lengths sum to 3"),
+        (lambda: F.ctc_loss(x[:, None], np.array([[1]]), np.array([4]), np.array([3])), "a target has length 3"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(IndexError, match="the number of classes is 3"):
+        F.ctc_loss(x, np.array([3]), np.array(4), np.array(1))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,12 @@ from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import loss as kernels
 from ..kernels.layer import kernel
 from .activation import log_one_plus_exp, log_softmax, softmax
+from .distance import pairwise_distance
 from .embedding import check_indices
 
 
-def _reduced(loss: Any, reduction: str) -> Any:
+def reduced(loss: Any, reduction: str) -> Any:
+    """The mean or the sum of a loss, or the loss itself."""
     if reduction == "mean":
         return np.mean(loss)
     if reduction == "sum":
@@ -60,7 +64,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return _reduced(np.square(input - _target("mse_loss", input, target)), reduction)
+    return reduced(np.square(input - _target("mse_loss", input, target)), reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -70,7 +74,7 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    return _reduced(np.abs(input - _target("l1_loss", input, target)), reduction)
+    return reduced(np.abs(input - _target("l1_loss", input, target)), reduction)
 
 
 @primitive
@@ -93,7 +97,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """
     if delta <= 0:
         raise ValueError(f"delta is positive, not {delta}")
-    return _reduced(_huber(input - _target("huber_loss", input, target), delta), reduction)
+    return reduced(_huber(input - _target("huber_loss", input, target), delta), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -108,7 +112,69 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     if beta < 0:
         raise ValueError(f"beta is not negative, but was {beta}")
     d = input - _target("smooth_l1_loss", input, target)
-    return _reduced(_huber(d, beta) / beta if beta else np.abs(d), reduction)
+    return reduced(_huber(d, beta) / beta if beta else np.abs(d), reduction)
+
+
+def poisson_nll_loss(
+    input: Any, target: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
+) -> Any:
+    """Negative log-likelihood of counts, up to a constant: exp(x) - t x, or of a rate r: r - t log(r + eps).
+
+    Args:
+        input: the rate's logarithm, or without ``log_input`` the rate itself, any shape.
+        target: the counts, the same shape.
+        log_input: see ``input``.
+        full: whether Stirling's approximation of log t! is added, where t > 1.
+        eps: see above.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.poisson_nll_loss(np.array([0.0, 0.0]), np.array([0, 3]), reduction="none")
+    array([1., 1.])
+    """
+    target = _target("poisson_nll_loss", input, target)
+    loss = np.exp(input) - target * input if log_input else input - target * np.log(input + eps)
+    if full:
+        many = np.where(target > 1, target, target.dtype.type(1))
+        loss = loss + (many * np.log(many) - many + 0.5 * np.log(2 * math.pi * many)) * (target > 1)
+    return reduced(loss, reduction)
+
+
+def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Any:
+    """Negative log-likelihood of normal distributions, up to a constant: (log v + (x - t)^2 / v) / 2.
+
+    Args:
+        input: the means, any shape.
+        target: the same shape.
+        var: the variances: the same shape, or with a last axis of length 1 or without it; or a number.
+        full: whether the constant log(2 pi) / 2 is added.
+        eps: the least variance; smaller ones stand for it, and get its gradient.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes do not belong together, or a variance is negative.
+
+    Source: D. Nix, A. Weigend, Estimating the Mean and Variance of the Target Probability Distribution (1994).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> float(F.gaussian_nll_loss(np.array([1.0]), np.array([3.0]), np.array([4.0])).round(4))
+    1.1931
+    """
+    target = _target("gaussian_nll_loss", input, target)
+    shape = np.shape(var)
+    if shape == input.shape[:-1] and shape != input.shape and shape:
+        var = np.reshape(var, (*shape, 1))
+    elif shape and shape != input.shape and shape != (*input.shape[:-1], 1):
+        raise ValueError(f"gaussian_nll_loss: the variances of input {input.shape} do not have the shape {shape}")
+    plain = np.asarray(unwrap(var), input.dtype)
+    if plain.size and plain.min() < 0:
+        raise ValueError(f"gaussian_nll_loss: a variance is negative: {plain.min()}")
+    var = var + (np.maximum(plain, eps) - plain)
+    loss = 0.5 * (np.log(var) + np.square(input - target) / var)
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
 
 
 # ---- probabilities --------------------------------------------------------------------------------------
@@ -151,7 +217,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
             "for logits use binary_cross_entropy_with_logits"
         )
     loss = _cross_entropy_of_two(input, target)
-    return _reduced(loss if weight is None else loss * weight, reduction)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -178,7 +244,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is not None:
         positive = positive * (1 + (pos_weight - 1) * target)
     loss = (1 - target) * input + positive
-    return _reduced(loss if weight is None else loss * weight, reduction)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -203,7 +269,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         loss = np.exp(target) * (target - input)
     else:
         loss = target * (np.log(np.where(target > 0, target, target.dtype.type(1))) - input)
-    return np.sum(loss) / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
+    return np.sum(loss) / input.shape[0] if reduction == "batchmean" else reduced(loss, reduction)
 
 
 # ---- classes --------------------------------------------------------------------------------------------
@@ -283,7 +349,7 @@ def cross_entropy(
     loss = nll * (label_smoothing - 1) - each * label_smoothing
     if reduction == "mean" and weights is not None:
         return np.sum(loss) / weights.sum()
-    return _reduced(loss, reduction)
+    return reduced(loss, reduction)
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -304,7 +370,7 @@ def _cross_entropy_of_probabilities(input: Any, target: Any, weight: Any, reduct
         target = target * (1 - label_smoothing) + label_smoothing / input.shape[axis]
     if weight is not None:
         target = target * np.reshape(weight, (-1, *[1] * (input.ndim - axis - 1)))
-    return _reduced(-np.sum(target * log_softmax(input, axis), axis=axis), reduction)
+    return reduced(-np.sum(target * log_softmax(input, axis), axis=axis), reduction)
 
 
 def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Array, Array | None]:
@@ -333,6 +399,241 @@ def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int)
 
 def _weighted(loss: Any, weights: Array | None, reduction: str) -> Any:
     if weights is None:
-        return _reduced(loss, reduction)
+        return reduced(loss, reduction)
     loss = loss * weights
-    return np.sum(loss) / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
+    return np.sum(loss) / weights.sum() if reduction == "mean" else reduced(loss, reduction)
+
+
+def multi_margin_loss(
+    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """Hinge loss of classes: sum over i != t of max(0, margin - x_t + x_i)^p, divided by the number of classes.
+
+    Args:
+        input: scores, (N, C) or (C,).
+        target: the classes, (N,) or ().
+        p: 1 or 2.
+        margin: by how much the class's score should be above others.
+        weight: of each class, (C,).
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes do not belong together, or p is neither 1 nor 2.
+        IndexError: a class is not from 0 to C - 1.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> float(F.multi_margin_loss(np.array([[0.5, 1.0]]), np.array([1])))
+    0.25
+    """
+    if p not in (1, 2):
+        raise ValueError(f"multi_margin_loss: p is 1 or 2, not {p}")
+    if input.ndim > 2:
+        raise ValueError(f"multi_margin_loss: expected (N, C) or (C,), got {input.shape}")
+    x, index, weights = _classes("multi_margin_loss", input, target, weight, ignore_index=-1)
+    others = np.arange(x.shape[-1]) != index[..., None]
+    excess = np.maximum(margin - _pick(x, index)[..., None] + x, 0) * others
+    loss = np.sum(excess if p == 1 else np.square(excess), axis=-1) / x.shape[-1]
+    return reduced(loss if weights is None else loss * weights, reduction)
+
+
+# ---- several labels -------------------------------------------------------------------------------------
+
+
+def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Hinge loss of several labels: the sum over labels t and other classes i of max(0, 1 - (x_t - x_i)), divided by C.
+
+    Args:
+        input: scores, (N, C) or (C,).
+        target: the labels' classes, integers of the same shape; in each row those before the first -1 count.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ, or are others than that.
+        IndexError: a class that counts is not from 0 to C - 1.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> float(F.multilabel_margin_loss(np.array([0.1, 0.2, 0.4, 0.8]), np.array([3, 0, -1, 1])))
+    0.85
+    """
+    target = unwrap(target)
+    if input.shape != target.shape or input.ndim not in (1, 2):
+        raise ValueError(
+            f"multilabel_margin_loss: input and target have one shape, (N, C) or (C,); got {input.shape} and {target.shape}"
+        )
+    x, labels, classes = np.reshape(input, (-1, input.shape[-1])), np.reshape(target, (-1, input.shape[-1])), input.shape[-1]
+    counts = np.logical_and.accumulate(labels != -1, axis=1)
+    labels = np.where(counts, labels, 0)
+    check_indices(labels, classes, "the number of classes")
+    is_label = np.any((labels[..., None] == np.arange(classes)) & counts[..., None], axis=1)
+    most = int(counts.sum(axis=1).max(initial=0))  # (N, labels, C) is as large as it need be
+    chosen = np.take_along_axis(x, labels[:, :most], 1)
+    excess = np.maximum(1 - chosen[..., None] + x[:, None], 0) * (counts[:, :most, None] & ~is_label[:, None])
+    return reduced(np.reshape(np.sum(excess, axis=(1, 2)) / classes, input.shape[:-1]), reduction)
+
+
+def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """The mean over classes of the cross entropy of each being there or not, from logits.
+
+    Args:
+        input: logits, (..., C).
+        target: the same shape, 0 or 1.
+        weight: of each class, (C,).
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> float(F.multilabel_soft_margin_loss(np.zeros((1, 3)), np.array([[1, 0, 1]])))
+    0.6931471805599453
+    """
+    target = _target("multilabel_soft_margin_loss", input, target)
+    return reduced(np.mean(binary_cross_entropy_with_logits(input, target, weight, "none"), axis=-1), reduction)
+
+
+# ---- pairs and triplets ---------------------------------------------------------------------------------
+
+
+def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Logistic loss of two classes: log(1 + exp(-t x)), for t = 1 or -1. Arguments as ``mse_loss``.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> float(F.soft_margin_loss(np.zeros(2), np.array([1, -1])))
+    0.6931471805599453
+    """
+    return reduced(log_one_plus_exp(-(_target("soft_margin_loss", input, target) * input)), reduction)
+
+
+def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """Of distances: x where t = 1, and max(0, margin - x) where t = -1. Arguments as ``mse_loss``.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.hinge_embedding_loss(np.array([0.25, 0.25]), np.array([1, -1]), reduction="none")
+    array([0.25, 0.75])
+    """
+    target = unwrap(_target("hinge_embedding_loss", input, target))
+    near = np.where(target == -1, input.dtype.type(0), input)
+    return reduced(near + np.where(target == 1, input.dtype.type(0), np.maximum(margin - input, 0)), reduction)
+
+
+def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+    """Of two scores, of which the first should be the larger (t = 1) or the smaller (t = -1): max(0, -t (x1 - x2) + margin).
+
+    Args:
+        input1: any shape.
+        input2: the same shape.
+        target: the same shape, 1 or -1.
+        margin: by how much.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.margin_ranking_loss(np.array([1.0, 1.0]), np.array([3.0, 0.0]), np.array([1, 1]), reduction="none")
+    array([2., 0.])
+    """
+    difference = input1 - _target("margin_ranking_loss", input1, input2)
+    return reduced(np.maximum(margin - _target("margin_ranking_loss", input1, target) * difference, 0), reduction)
+
+
+def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+    """Of two vectors: 1 - cos(x1, x2) where t = 1, and max(0, cos(x1, x2) - margin) where t = -1.
+
+    Args:
+        input1: (N, D) or (D,).
+        input2: the same shape.
+        target: (N,) or (), 1 or -1.
+        margin: from -1 to 1.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes do not belong together.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> float(F.cosine_embedding_loss(np.array([1.0, 0.0]), np.array([0.0, 2.0]), np.array(1)))
+    1.0
+    """
+    if input1.shape != input2.shape or input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
+        raise ValueError(
+            "cosine_embedding_loss: expected inputs (N, D) and target (N,), or (D,) and (); "
+            f"got {input1.shape}, {input2.shape} and {target.shape}"
+        )
+    target, least = unwrap(target), 1e-12  # PyTorch's, beside the squares of the lengths
+    squares = (np.sum(np.square(input1), axis=-1) + least) * (np.sum(np.square(input2), axis=-1) + least)
+    cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares)
+    zero = cosine.dtype.type(0)
+    apart = np.where(target == -1, np.maximum(cosine - margin, 0), zero)
+    return reduced(np.where(target == 1, 1 - cosine, zero) + apart, reduction)
+
+
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """Of vectors a, p and n, where a should be nearer to p than to n: max(0, d(a, p) - d(a, n) + margin).
+
+    Args:
+        anchor: (..., D).
+        positive: the same shape.
+        negative: the same shape.
+        margin: by how much.
+        p: of the norm; see ``pairwise_distance``.
+        eps: likewise.
+        swap: whether d(p, n) stands for d(a, n) where it is smaller.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: V. Balntas et al., Learning Shallow Convolutional Feature Descriptors with Triplet Losses (2016).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> a, p, n = np.array([[0.0]]), np.array([[3.0]]), np.array([[1.0]])
+    >>> F.triplet_margin_loss(a, p, n, reduction="none").round(4)
+    array([3.])
+    """
+    return triplet_margin_with_distance_loss(
+        anchor,
+        positive,
+        negative,
+        distance_function=lambda a, b: pairwise_distance(a, b, p, eps),
+        margin=margin,
+        swap=swap,
+        reduction=reduction,
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """``triplet_margin_loss`` for any distance: ``distance_function(x1, x2)``, by default ``pairwise_distance``.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> a, p, n = np.array([[0.0]]), np.array([[3.0]]), np.array([[1.0]])
+    >>> float(F.triplet_margin_with_distance_loss(a, p, n, distance_function=lambda x, y: np.square(x - y)[:, 0]))
+    9.0
+    """
+    if not anchor.shape == positive.shape == negative.shape:
+        raise ValueError(
+            "triplet loss: anchor, positive and negative have one shape; "
+            f"got {anchor.shape}, {positive.shape} and {negative.shape}"
+        )
+    distance = distance_function or pairwise_distance
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = np.minimum(far, distance(positive, negative))
+    return reduced(np.maximum(near - far + margin, 0), reduction)

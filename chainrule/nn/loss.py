@@ -14,7 +14,7 @@ from .module import Module
 
 
 class _Loss(Module):
-    """A function of an input and a target, with options. Those that are arrays (weights of classes) are buffers."""
+    """A function of an input and a target (or of more), with options. Those that are arrays (weights of classes) are buffers."""
 
     function: ClassVar[Callable[..., Any]]
 
@@ -26,8 +26,8 @@ class _Loss(Module):
             else:
                 setattr(self, name, value)
 
-    def forward(self, input: Any, target: Any) -> Any:
-        return type(self).function(input, target, **{name: getattr(self, name) for name in self._options})
+    def forward(self, *inputs: Any) -> Any:
+        return type(self).function(*inputs, **{name: getattr(self, name) for name in self._options})
 
 
 class MSELoss(_Loss):
@@ -127,3 +127,118 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ):
         super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
+
+
+class PoissonNLLLoss(_Loss):
+    """Negative log-likelihood of counts; arguments as ``functional.poisson_nll_loss``."""
+
+    function = staticmethod(F.poisson_nll_loss)
+
+    def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"):
+        super().__init__(log_input=log_input, full=full, eps=eps, reduction=reduction)
+
+
+class GaussianNLLLoss(_Loss):
+    """Negative log-likelihood of normal distributions: of means, targets and variances."""
+
+    function = staticmethod(F.gaussian_nll_loss)
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"):
+        super().__init__(full=full, eps=eps, reduction=reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """Hinge loss of classes; arguments as ``functional.multi_margin_loss``."""
+
+    function = staticmethod(F.multi_margin_loss)
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Array | None = None, reduction: str = "mean"):
+        super().__init__(p=p, margin=margin, weight=weight, reduction=reduction)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Hinge loss of several labels, whose classes end at the first -1."""
+
+    function = staticmethod(F.multilabel_margin_loss)
+
+    def __init__(self, reduction: str = "mean"):
+        super().__init__(reduction=reduction)
+
+
+class MultiLabelSoftMarginLoss(_Loss):
+    """Mean over classes of the cross entropy of each being there or not, of logits."""
+
+    function = staticmethod(F.multilabel_soft_margin_loss)
+
+    def __init__(self, weight: Array | None = None, reduction: str = "mean"):
+        super().__init__(weight=weight, reduction=reduction)
+
+
+class SoftMarginLoss(_Loss):
+    """Logistic loss of two classes, 1 and -1: log(1 + exp(-t x))."""
+
+    function = staticmethod(F.soft_margin_loss)
+
+    def __init__(self, reduction: str = "mean"):
+        super().__init__(reduction=reduction)
+
+
+class HingeEmbeddingLoss(_Loss):
+    """Of distances: x where t = 1, and max(0, margin - x) where t = -1."""
+
+    function = staticmethod(F.hinge_embedding_loss)
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean"):
+        super().__init__(margin=margin, reduction=reduction)
+
+
+class MarginRankingLoss(_Loss):
+    """Of two scores, the first of which should be the larger (t = 1) or the smaller: max(0, -t (x1 - x2) + margin)."""
+
+    function = staticmethod(F.margin_ranking_loss)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean"):
+        super().__init__(margin=margin, reduction=reduction)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """Of two vectors: 1 - cos(x1, x2) where t = 1, and max(0, cos(x1, x2) - margin) where t = -1."""
+
+    function = staticmethod(F.cosine_embedding_loss)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean"):
+        super().__init__(margin=margin, reduction=reduction)
+
+
+class TripletMarginLoss(_Loss):
+    """Of vectors a, p and n: max(0, d(a, p) - d(a, n) + margin); arguments as ``functional.triplet_margin_loss``."""
+
+    function = staticmethod(F.triplet_margin_loss)
+
+    def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"):
+        super().__init__(margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """``TripletMarginLoss`` for any distance of two arrays of vectors."""
+
+    function = staticmethod(F.triplet_margin_with_distance_loss)
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Any, Any], Any] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ):
+        super().__init__(distance_function=distance_function, margin=margin, swap=swap, reduction=reduction)
+
+
+class CTCLoss(_Loss):
+    """Loss of sequences whose alignment is not known; arguments as ``functional.ctc_loss``."""
+
+    function = staticmethod(F.ctc_loss)
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False):
+        super().__init__(blank=blank, reduction=reduction, zero_infinity=zero_infinity)
