@@ -348,6 +348,18 @@ def test_a_loader_goes_on_where_its_state_says(own, workers, make):
         same(following, list(again))
 
 
+def test_iterations_do_not_disturb_each_other():
+    loader = DataLoader(pairs(8), 2, shuffle=True, generator=0)
+    rounds = 0
+    for rounds, (_, outer) in enumerate(loader, start=1):
+        inner = [i for _, y in loader for i in y.tolist()]
+        assert sorted(inner) == list(range(8)) and len(outer) == 2
+    assert rounds == 4
+    state = {"seed": 5, "position": 3, "generator": loader.state_dict()["generator"]}
+    loader.load_state_dict(state)
+    assert loader.state_dict() == state and len(list(loader)) == 1 and len(list(loader)) == 4
+
+
 def test_an_epoch_that_was_left_is_not_gone_on_with():
     loader = DataLoader(pairs(6), 2)
     for _ in loader:

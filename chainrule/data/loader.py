@@ -114,8 +114,9 @@ class DataLoader:
             self.sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
         self.batch_sampler = batch_sampler
         self._load = _Load(dataset, collate_fn, transform)
-        self._seed: int | None = None  # of the epoch under way, or of the one to go on with
-        self._position = 0  # how many of its batches were given
+        # an epoch's number, and how many of its batches were given: where the last iteration is, where the next one begins
+        self._place: list[int] | None = None
+        self._resumed: list[int] | None = None
         self._pool: ProcessPoolExecutor | None = None
 
     def __len__(self) -> int:
@@ -125,27 +126,29 @@ class DataLoader:
         return len(BatchSampler(self.dataset if self.sampler is None else self.sampler, self.batch_size, self.drop_last))
 
     def __iter__(self) -> Iterator[Any]:
-        seed, start = self._seed, self._position
-        if seed is None:
-            seed, start = int(random_generator(self.generator).integers(2**63)), 0
-        self._seed, self._position = seed, start
+        place = self._resumed or [int(random_generator(self.generator).integers(2**63)), 0]
+        self._place, self._resumed = place, None
         try:
-            for loaded in self._batches(seed, start):
-                self._position += 1
+            for loaded in self._batches(*place):
+                place[1] += 1
                 yield loaded
         finally:
-            self._seed, self._position = None, 0
+            if self._place is place:
+                self._place = None
 
     # ---- where in an epoch it is ------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, for ``load_state_dict``: the epoch's number, how many batches were given, the generator."""
         own = None if self.generator is None else self.generator.bit_generator.state
-        return {"seed": self._seed, "position": self._position, "generator": own}
+        seed, position = self._place or self._resumed or (None, 0)
+        return {"seed": seed, "position": position, "generator": own}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Let the next iteration go on where ``state_dict`` was called; what was given before is not loaded again."""
-        self._seed, self._position = state_dict["seed"], state_dict["position"]
+        self._place, self._resumed = None, None
+        if state_dict["seed"] is not None:
+            self._resumed = [state_dict["seed"], state_dict["position"]]
         if state_dict["generator"] is not None:
             if self.generator is None:
                 raise ValueError("the state is of a DataLoader with a generator of its own; give this one a generator too")
@@ -248,7 +251,7 @@ class _Load:
                     return self._transformed(self.collate_fn([self.dataset[i] for i in which]))
                 return self._transformed(batch(self.dataset, indices))
             except Exception as error:
-                which = f"{indices.start} to {indices.stop - 1}" if isinstance(indices, slice) else str(indices.tolist())
+                which = f"{indices.start} to {indices.stop - 1}" if isinstance(indices, slice) else str(indices)
                 error.add_note(f"DataLoader: in batch {number}, of the examples {which}")
                 raise
 
