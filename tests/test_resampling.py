@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from test_functional import compare
 from test_nn import compare_layers
+from test_normalization import in_layout
 
 import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
+from chainrule.kernels import resampling as kernels
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -110,6 +112,39 @@ def test_a_nan_stays_where_it_is():
     x[..., 2] = np.nan
     y = F.interpolate(x, 12, mode="linear")
     np.testing.assert_array_equal(np.isnan(y), np.isnan(TF.interpolate(torch.from_numpy(x), 12, mode="linear").numpy()))
+
+
+LINEAR = [
+    lambda x: F.interpolate(x, scale_factor=2),
+    lambda x: F.interpolate(x, scale_factor=(1.7, 0.6), mode="bilinear"),
+    lambda x: F.interpolate(x, (9, 40), mode="bicubic"),
+    lambda x: F.interpolate(x, (20, x.shape[3]), mode="area"),
+    lambda x: F.pad(x, (3, 2, 1, 4), "reflect"),
+    lambda x: F.pad(x, (0, 0, 5, 0), "circular"),
+    lambda x: F.pad(x, (2, 2), "replicate"),
+    lambda x: F.avg_pool2d(x, 3, 2, 1),
+    lambda x: F.adaptive_avg_pool2d(x, 1),
+    lambda x: F.avg_pool2d(x, 1, 2),  # inputs that nothing is made of
+]
+
+
+@pytest.mark.parametrize("f", LINEAR)
+@pytest.mark.parametrize("shape", [(3, 2, 17, 23), (2, 40, 7, 9), (1, 1, 40, 30)])
+@pytest.mark.parametrize("layout", ["channels-first", "channels-last", "another"])
+def test_kernels(f, shape, layout, monkeypatch):
+    for dtype, tolerance in [(np.float32, 1e-5), (np.float64, 1e-12)]:
+        x = cr.Variable(in_layout(rng.standard_normal(shape).astype(dtype), layout))
+        y = f(x)
+        g = rng.standard_normal(y.shape).astype(dtype)
+        (gx,) = y.creator.vjp(g)
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels.apply, "_when", lambda *args: False)
+            expected = f(x)
+            np.testing.assert_allclose(y.data, expected.data, tolerance, tolerance)
+            np.testing.assert_allclose(gx, expected.creator.vjp(g)[0], tolerance, tolerance)
+        assert y.dtype == gx.dtype == dtype
+        if layout != "another" and min(y.shape) > 1:
+            assert y.data.strides == in_layout(np.zeros(y.shape, dtype), layout).strides
 
 
 @pytest.mark.parametrize(
