@@ -10,19 +10,27 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..dispatch import define_rule, primitive
+from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import resampling as kernel
 from ..kernels.pooling import adaptive_means
 from ..kernels.resampling import Taps
 
 
+def along_axes(x: Any, taps: tuple[Taps | None, ...]) -> Any:
+    """Linear maps of the last axes, each given by its taps, or None for the identity; in the order of memory of ``x``."""
+    return _along_axes(x, taps, kernel.memory_order(unwrap(x)))
+
+
 @primitive
-def along_axes(x: Array, taps: tuple[Taps | None, ...]) -> Array:
-    """Linear maps of the last axes, each given by its taps, or None for the identity."""
-    return kernel.apply(x, taps)
+def _along_axes(x: Array, taps: tuple[Taps | None, ...], order: tuple[int, ...]) -> Array:
+    return kernel.apply(x, taps, order)
 
 
-define_rule(along_axes, linear="jointly", x=lambda g, taps: along_axes(g, tuple(t and t.transposed for t in taps)))
+define_rule(
+    _along_axes,
+    linear="jointly",
+    x=lambda g, taps, order: _along_axes(g, tuple(t and t.transposed for t in taps), order),
+)
 
 
 # ---- interpolation --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
@@ -24,7 +24,7 @@ class Taps:
         weight: for each tap.
 
     >>> taps = Taps.of_rows(3, [[0], [0, 1], [1, 2]], [[1.0], [0.5, 0.5], [0.5, 0.5]])
-    >>> apply(np.array([[1.0, 3.0, 5.0]]), (taps,))
+    >>> apply(np.array([[1.0, 3.0, 5.0]]), (taps,), (0, 1))
     array([[1., 2., 4.]])
     """
 
@@ -48,6 +48,19 @@ class Taps:
         return self._weights[dtype]
 
     @cached_property
+    def each(self) -> int:
+        """How many taps each output has, or 0 where that differs."""
+        counts = np.diff(self.start)
+        return int(counts[0]) if len(counts) and np.all(counts == counts[0]) else 0
+
+    @cached_property
+    def in_line(self) -> bool:
+        """Whether the inputs of each output follow one another."""
+        begins = np.zeros(len(self.index), bool)
+        begins[self.start[:-1][np.diff(self.start) > 0]] = True
+        return bool(np.all((np.diff(self.index) == 1) | begins[1:]))
+
+    @cached_property
     def transposed(self) -> Taps:
         """The transpose of the matrix."""
         rows = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
@@ -56,20 +69,19 @@ class Taps:
         return Taps(len(self.start) - 1, start, rows[order], self.weight[order])
 
 
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes as they lie in memory, the fastest last."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
+
+
 @kernel
-def apply(x: Array, taps: tuple[Taps | None, ...]) -> Array:
-    """Map the last axes of ``x``, one after the other, in the order of memory that ``x`` has; None leaves an axis as it is."""
-    order = _memory_order(x)
+def apply(x: Array, taps: tuple[Taps | None, ...], order: tuple[int, ...]) -> Array:
+    """Map the last axes of ``x``, one after the other; None leaves an axis as it is. The result has an ``order`` in memory."""
     y = np.ascontiguousarray(x.transpose(order))
     for axis, along in enumerate(taps, start=x.ndim - len(taps)):
         if along is not None:
             y = _along(y, along, order.index(axis))
     return y.transpose(np.argsort(order))
-
-
-def _memory_order(x: Array) -> list[int]:
-    """The axes as they lie in memory, the fastest last."""
-    return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
 
 
 def _along(x: Array, taps: Taps, axis: int) -> Array:
@@ -89,41 +101,70 @@ def _along(x: Array, taps: Taps, axis: int) -> Array:
 # ---- compiled: one axis, or two that are neighbours in memory, in one pass ------------------------------
 
 
-@apply.compiled(when=lambda x, taps: dense(x) and x.size >= 1024)
-def _(x: Array, taps: tuple[Taps | None, ...]) -> Array:
-    order = _memory_order(x)
+@apply.compiled(when=lambda x, taps, order: dense(x) and x.size >= 1024)
+def _(x: Array, taps: tuple[Taps | None, ...], order: tuple[int, ...]) -> Array:
     y = np.ascontiguousarray(x.transpose(order))
     along = [((None,) * (x.ndim - len(taps)) + taps)[axis] for axis in order]
     axis = 0
     while axis < x.ndim:
         first, second = along[axis], along[axis + 1] if axis + 1 < x.ndim else None
         if first is not None:
-            before, after = y.shape[:axis], y.shape[axis + 2 :] if second else y.shape[axis + 1 :]
-            inner = prod(after)
-            if second is None and inner < 8:  # there are no rows to add up, but elements of a row
-                y = _mapped(y.reshape(-1, 1, first.size, inner), _SAME, first)
-            else:
-                y = _mapped(y.reshape(prod(before), first.size, -1, inner if second else 1), first, second)
-            y = y.reshape(*before, len(first.start) - 1, *([len(second.start) - 1] if second else []), *after)
+            before, after = y.shape[:axis], y.shape[axis + 1 + (second is not None) :]
+            sizes = [len(t.start) - 1 for t in (first, second) if t]
+            mapped = _mapped(y.reshape(prod(before), first.size, -1, prod(after) if second else 1), first, second, prod(after))
+            y = mapped.reshape(*before, *sizes, *after)
             axis += second is not None
         axis += 1
     return y.transpose(np.argsort(order))
 
 
+@lru_cache(maxsize=256)
+def _of_plane(rows: Taps, columns: Taps) -> Taps:
+    """The map of a plane by both axes."""
+    indices, weights = [], []
+    row_slices, column_slices = ([slice(a, b) for a, b in zip(t.start[:-1], t.start[1:], strict=True)] for t in (rows, columns))
+    for i in row_slices:
+        for j in column_slices:
+            indices.append(np.add.outer(rows.index[i] * columns.size, columns.index[j]).reshape(-1))
+            weights.append(np.multiply.outer(rows.weight[i], columns.weight[j]).reshape(-1))
+    return Taps.of_rows(rows.size * columns.size, indices, weights)
+
+
+@lru_cache(maxsize=256)
+def _widened(taps: Taps, n: int) -> Taps:
+    """The same map of n numbers that lie side by side."""
+    rows = [slice(a, b) for a, b in zip(taps.start[:-1], taps.start[1:], strict=True) for _ in range(n)]
+    places = [i % n for i in range(len(rows))]
+    indices = [taps.index[row] * n + e for row, e in zip(rows, places, strict=True)]
+    return Taps.of_rows(taps.size * n, indices, [taps.weight[row] for row in rows])
+
+
 _SAME = Taps(1, np.array([0, 1]), np.zeros(1, np.int64), np.ones(1))
+_MANY = 16  # numbers side by side
 
 
-def _mapped(x: Array, rows: Taps, columns: Taps | None) -> Array:
+def _is_simple(rows: Taps, columns: Taps, inner: int) -> bool:
+    """Whether a plane is best mapped as a whole: to one mean, or by few taps for each output."""
+    outputs = (len(rows.start) - 1) * (len(columns.start) - 1)
+    return (inner == 1 and outputs == 1) or (rows.each * columns.each in (1, 2, 4) and outputs * inner <= 16384)
+
+
+def _mapped(x: Array, first: Taps, second: Taps | None, inner: int) -> Array:
     """The second axis of (outer, H, W, inner) mapped, and the third."""
-    outer, _, width, inner = x.shape
-    height = len(rows.start) - 1
-    if columns is None:
-        y = empty((outer, height, width * inner), x.dtype)
-        _map_rows(x.reshape(outer, -1, width * inner), y, rows.start, rows.index, rows.weights(x.dtype))
+    outer, height, width, _ = x.shape
+    if second is not None and inner < _MANY and _is_simple(first, second, inner):
+        first, second, height = _of_plane(first, second), None, height * width
+    if second is None and inner >= _MANY:
+        y = empty((outer, len(first.start) - 1, inner), x.dtype)
+        _map_rows(x.reshape(outer, -1, inner), y, first.start, first.index, first.weights(x.dtype))
         return y
-    y = empty((outer, height, len(columns.start) - 1, inner), x.dtype)
-    taps = rows.start, rows.index, rows.weights(x.dtype), columns.start, columns.index, columns.weights(x.dtype)
-    _map_both(x, y, *taps)
+    if second is None:  # there are no rows to add up, but elements of a row
+        first, second, height, width = _SAME, first, 1, height
+    if inner < _MANY:
+        second, width, inner = _widened(second, inner), width * inner, 1
+    y = empty((outer, len(first.start) - 1, len(second.start) - 1, inner), x.dtype)
+    taps = first.start, first.index, first.weights(x.dtype), second.start, second.index, second.weights(x.dtype)
+    _map_both(x.reshape(outer, height, width, inner), y, *taps, second.each, second.in_line)
     return y
 
 
@@ -143,35 +184,102 @@ def _map_rows_block(x: Any, y: Any, starts: Any, index: Any, weight: Any, start:
 
 
 @compiled
-def _map_both(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, start: Any, index: Any, weight: Any) -> None:
-    arguments = x, y, row_start, row_index, row_weight, start, index, weight
+def _map_both(
+    x: Any,
+    y: Any,
+    row_start: Any,
+    row_index: Any,
+    row_weight: Any,
+    start: Any,
+    index: Any,
+    weight: Any,
+    each: int,
+    in_line: bool,
+) -> None:
+    arguments = x, y, row_start, row_index, row_weight, start, index, weight, each, in_line
     parallel_for(_map_both_block, arguments, len(y) * y.shape[1], max(1, 16384 // max(1, x.shape[2] * x.shape[3])))
 
 
 @compiled
 def _map_both_block(
-    x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, starts: Any, index: Any, weight: Any, start: int, stop: int
-) -> None:
+    x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, starts: Any, index: Any, weight: Any,
+    each: int, in_line: bool, start: int, stop: int,
+) -> None:  # fmt: skip
     """First the rows that an output row is made of are added up, and then, from the cache, their elements."""
     _, height, width, inner = x.shape
-    rows, columns, item = y.shape[1], y.shape[2], x.itemsize
-    line = np.empty(width * inner, x.dtype)
-    at = line.ctypes.data
+    rows, columns, size, item = y.shape[1], y.shape[2], width * inner, x.itemsize
+    memory = np.empty(size, x.dtype)
     for row in range(start, stop):
         n, o = row // rows, row % rows
-        begin = x.ctypes.data + n * height * width * inner * item
-        _add_rows(x, begin, row_start[o], row_start[o + 1], row_index, row_weight, line)
+        begin, first, last = x.ctypes.data + n * height * size * item, row_start[o], row_start[o + 1]
+        at = memory.ctypes.data
+        if last - first == 1 and row_weight[first] == 1:
+            at = begin + row_index[first] * size * item
+        else:
+            _add_rows(x, begin, first, last, row_index, row_weight, memory)
         if inner == 1:
             to = array_at(y, y.ctypes.data + row * columns * item, columns)
-            for k in range(columns):
-                total = x.dtype.type(0)
-                for t in range(starts[k], starts[k + 1]):
-                    total += weight[t] * line[index[t]]
-                to[k] = total
+            _map_line(array_at(x, at, size), to, starts, index, weight, each, in_line)
         else:
-            for k in range(columns):
-                to = array_at(y, y.ctypes.data + (row * columns + k) * inner * item, inner)
-                _add_rows(x, at, starts[k], starts[k + 1], index, weight, to)
+            _map_pixels(x, at, y, y.ctypes.data + row * columns * inner * item, starts, index, weight)
+
+
+@compiled
+def _map_line(line: Any, out: Any, starts: Any, index: Any, weight: Any, each: int, in_line: bool) -> None:
+    zero = line.dtype.type(0)
+    if each == 1:
+        for k in range(len(out)):
+            out[k] = weight[k] * line[np.uint64(index[k])]
+    elif each == 2:
+        for k in range(len(out)):
+            a, b = np.uint64(2 * k), np.uint64(2 * k + 1)
+            out[k] = weight[a] * line[np.uint64(index[a])] + weight[b] * line[np.uint64(index[b])]
+    elif each == 4:
+        for k in range(len(out)):
+            a, b, c, d = np.uint64(4 * k), np.uint64(4 * k + 1), np.uint64(4 * k + 2), np.uint64(4 * k + 3)
+            upper = weight[a] * line[np.uint64(index[a])] + weight[b] * line[np.uint64(index[b])]
+            out[k] = upper + (weight[c] * line[np.uint64(index[c])] + weight[d] * line[np.uint64(index[d])])
+    elif in_line:
+        for k in range(len(out)):
+            s, n = starts[k], starts[k + 1] - starts[k]
+            total = zero
+            if n > 0:
+                part = array_at(line, line.ctypes.data + index[s] * line.itemsize, n)
+                weights = array_at(line, weight.ctypes.data + s * line.itemsize, n)
+                for t in range(n):
+                    total += weights[t] * part[t]
+            out[k] = total
+    else:
+        for k in range(len(out)):
+            total = zero
+            for t in range(starts[k], starts[k + 1]):
+                total += weight[t] * line[np.uint64(index[t])]
+            out[k] = total
+
+
+@compiled
+def _map_pixels(x: Any, at: int, y: Any, to: int, starts: Any, index: Any, weight: Any) -> None:
+    inner, columns = x.shape[3], y.shape[2]
+    step = inner * x.itemsize
+    for k in range(columns):
+        s, n = starts[k], starts[k + 1] - starts[k]
+        out = array_at(y, to + k * step, inner)
+        if n == 0:
+            for e in range(inner):
+                out[e] = x.dtype.type(0)
+            continue
+        first, v = array_at(x, at + index[s] * step, inner), weight[s]
+        if n == 1:
+            for e in range(inner):
+                out[e] = v * first[e]
+            continue
+        second, w = array_at(x, at + index[s + 1] * step, inner), weight[s + 1]
+        for e in range(inner):
+            out[e] = v * first[e] + w * second[e]
+        for t in range(s + 2, s + n):
+            further, w = array_at(x, at + index[t] * step, inner), weight[t]
+            for e in range(inner):
+                out[e] += w * further[e]
 
 
 @compiled
@@ -182,15 +290,12 @@ def _add_rows(like: Any, begin: int, start: int, stop: int, index: Any, weight: 
         for e in range(len(out)):
             out[e] = out.dtype.type(0)
     elif start + 1 == stop:
-        first, w = array_at(like, begin + index[start] * step, len(out)), weight[start]
+        first, v = array_at(like, begin + index[start] * step, len(out)), weight[start]
         for e in range(len(out)):
-            out[e] = w * first[e]
+            out[e] = v * first[e]
     else:
-        first, second = (
-            array_at(like, begin + index[start] * step, len(out)),
-            array_at(like, begin + index[start + 1] * step, len(out)),
-        )
-        v, w = weight[start], weight[start + 1]
+        first, v = array_at(like, begin + index[start] * step, len(out)), weight[start]
+        second, w = array_at(like, begin + index[start + 1] * step, len(out)), weight[start + 1]
         for e in range(len(out)):
             out[e] = v * first[e] + w * second[e]
         for t in range(start + 2, stop):
