@@ -14,7 +14,7 @@ from .module import Module
 
 
 class _Loss(Module):
-    """A function of an input and a target (or of more), with options. Those that are arrays (weights of classes) are buffers."""
+    """A function of an input and a target, or more, with options. Those that are arrays (weights of classes) are buffers."""
 
     function: ClassVar[Callable[..., Any]]
 
