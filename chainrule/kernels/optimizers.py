@@ -18,8 +18,8 @@ from .layer import IN_ORDER, array_at, compiled, enabled, exact, parallel_for
 
 #: Maps an element's p, its gradient, its state and constants to the next p and state, both states as tuples.
 Rule = Callable[[Any, Any, Any, Any], Any]
-#: A parameter's data, its gradient, and its state's arrays, in which None stands for one that is 0.
-Parameter = tuple[Array, Array, Sequence[Array | None]]
+#: A parameter's data, its gradient, and the arrays of its state.
+Parameter = tuple[Array, Array, Sequence[Array]]
 
 
 def real(a: Array) -> Array:
@@ -29,33 +29,34 @@ def real(a: Array) -> Array:
     return as_strided(a.real, (*a.shape, 2), (*a.strides, a.itemsize // 2))
 
 
-def update(rule: Rule, parameters: Sequence[Parameter], constants: tuple[float, ...]) -> None:
+def update(rule: Rule, parameters: Sequence[Parameter], kept: tuple[bool, ...], constants: tuple[float, ...]) -> None:
     """Do one step of ``rule`` on each element of each parameter, in place, by one compiled call where that is right.
 
     Args:
         rule: what a step does to one element.
-        parameters: the parameters; the states of all lack the same arrays.
+        parameters: the parameters.
+        kept: for each element of the rule's state, whether the parameters have an array of it; else it is 0.
         constants: first the factor of the gradient, the part of p that is added to that, and the factor of p; then the rule's.
     """
-    if parameters and enabled():
-        parameters = _update_compiled(rule, parameters, constants)
+    if enabled():
+        parameters = _update_compiled(rule, parameters, kept, constants)
     for parameter in parameters:
-        update_reference(rule, parameter, constants)
+        update_reference(rule, parameter, kept, constants)
 
 
-def update_reference(rule: Rule, parameter: Parameter, constants: tuple[float, ...]) -> None:
+def update_reference(rule: Rule, parameter: Parameter, kept: tuple[bool, ...], constants: tuple[float, ...]) -> None:
     """The same in NumPy, for one parameter."""
     sign, coupled, keep, *others = constants
     data, gradient, arrays = parameter
     p, g = computable(data), computable(gradient)
     g = g if sign == 1 else sign * g
     g = g + coupled * p if coupled else g
-    state = tuple(0.0 if a is None else computable(a) for a in arrays)
+    held = iter(arrays)
+    state = tuple(computable(next(held)) if keeps else 0.0 for keeps in kept)
     new, new_state = rule(p if keep == 1 else keep * p, g, state, tuple(others))
     real(data)[...] = new
-    for target, value in zip(arrays, new_state, strict=True):
-        if target is not None:
-            real(target)[...] = value
+    for target, value in zip(arrays, (value for value, keeps in zip(new_state, kept, strict=True) if keeps), strict=True):
+        real(target)[...] = value
 
 
 def computable(a: Array) -> Array:
@@ -90,12 +91,14 @@ def scale(arrays: Sequence[Array], factor: float) -> None:
 _FLOATS = {np.dtype(np.float32): np.empty(0, np.float32), np.dtype(np.float64): np.empty(0, np.float64)}
 
 
-def _update_compiled(rule: Rule, parameters: Sequence[Parameter], constants: tuple[float, ...]) -> list[Parameter]:
+def _update_compiled(
+    rule: Rule, parameters: Sequence[Parameter], kept: tuple[bool, ...], constants: tuple[float, ...]
+) -> Sequence[Parameter]:
     """Do the step where the arrays are plain rows of numbers in memory; return the parameters that are left."""
     left: list[Parameter] = []
     # Arrays are handed over by their ids, which is where they lie: to ask them for their addresses takes thirty times as long.
-    # For each dtype the ids, the sizes, and what else must live on.
-    tables: dict[Any, tuple[list[int], list[int], list[Array]]] = {}
+    # For each dtype the ids, the sizes, and the parameters themselves, which are to live on.
+    tables: dict[Any, tuple[list[int], list[int], list[Parameter]]] = {}
     for parameter in parameters:
         data, g, state = parameter
         dtype, shape, strides = data.dtype, data.shape, data.strides
@@ -106,8 +109,6 @@ def _update_compiled(rule: Rule, parameters: Sequence[Parameter], constants: tup
             g = _like(g, data)
         row = [id(data), id(g)]
         for a in state:
-            if a is None:
-                continue
             if not (a.dtype is dtype and a.strides == strides and a.shape == shape) and not _fits(a, data):
                 left.append(parameter)
                 break
@@ -115,14 +116,13 @@ def _update_compiled(rule: Rule, parameters: Sequence[Parameter], constants: tup
         else:
             if dtype not in tables:
                 tables[dtype] = [], [], []
-            ids, sizes, alive = tables[dtype]
+            ids, sizes, members = tables[dtype]
             ids += row
             sizes.append(data.size)
-            alive.append(g)
-    kept = tuple([a is not None for a in parameters[0][2]])
-    for dtype, (ids, sizes, _) in tables.items():
+            members.append((data, g, state))
+    for dtype, (ids, sizes, members) in tables.items():
         if not _run(rule, kept, ids, sizes, constants, dtype):
-            return list(parameters)
+            left += members
     return left
 
 

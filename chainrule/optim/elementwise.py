@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.arrays import ndarray
 from ..core.variable import Variable
 from ..kernels import optimizers as kernels
 from ..kernels.memory import empty_like
@@ -53,20 +54,26 @@ class ElementwiseOptimizer(Optimizer):
 
     def update_group(self, params: list[Variable], group: Group) -> None:
         first, names = self.arrays(group), self.scalars
+        kept = tuple([value is not None for value in first.values()])
+        held = [name for name, value in first.items() if value is not None]
         # by the scalars of their states, for parameters that have come equally far take a step together
         alike: dict[Any, tuple[list[State], list[kernels.Parameter]]] = {}
         for p in params:
-            state = self.state.get(p)
-            new = state is None or any(value is not None and name not in state for name, value in first.items())
-            if new:
-                state = self._begin(p, self.state.setdefault(p, {}), group)
-            assert state is not None
-            scalars = tuple([state[name] for name in names]) if names else new
+            new = False
+            try:
+                state = self.state[p]
+                arrays = [state[name] for name in held]
+                scalars: Any = tuple([state[name] for name in names])
+            except KeyError:
+                new, state = True, self._begin(p, self.state.setdefault(p, {}), group)
+                arrays, scalars = [state[name] for name in held], tuple([state[name] for name in names])
+            scalars = scalars or new
             if scalars not in alike:
                 alike[scalars] = [], []
             states, parameters = alike[scalars]
             states.append(state)
-            parameters.append((p.data, ascent(p), [state.get(name) for name in first]))
+            g = p.grad
+            parameters.append((p.data, ascent(p) if g.__class__ is not ndarray or g.dtype.kind == "c" else g, arrays))
         lr, decay = group["lr"], group.get("weight_decay", 0)
         decoupled = group.get("decoupled_weight_decay", False)
         shell = (-1.0 if group.get("maximize") else 1.0, 0.0 if decoupled else decay, 1 - lr * decay if decoupled else 1.0)
@@ -74,7 +81,7 @@ class ElementwiseOptimizer(Optimizer):
             known = dict(zip(names, scalars, strict=True)) if names else {"step": 0 if scalars else 1}
             if "step" in known:
                 known["step"] += 1
-            kernels.update(self.rule, parameters, (*shell, *self.constants(group, known)))
+            kernels.update(self.rule, parameters, kept, (*shell, *self.constants(group, known)))
             if names:
                 for state in states:
                     state.update(known)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.arrays import Array, is_array, ndarray
+from ..core.arrays import Array, is_array
 from ..core.config import enable_grad
 from ..core.variable import Variable, changed, forget_gradients
 from ..dispatch import unwrap
@@ -154,9 +154,7 @@ class Optimizer:
 
 def ascent(p: Variable) -> Array:
     """The direction in which the loss rises most: the gradient, and the conjugate of a complex one (du/dx - i du/dy)."""
-    g = p.grad
-    if g.__class__ is not ndarray:
-        g = unwrap(g)
+    g = unwrap(p.grad)
     return g.conj() if g.dtype.kind == "c" else g
 
 

@@ -59,9 +59,8 @@ def _check_decay(decay: float) -> None:
 
 
 def _move(averages: Sequence[Array], new: Sequence[Array], part: float) -> None:
-    kernels.update(
-        _towards, [(average, value, ()) for average, value in zip(averages, new, strict=True)], (1.0, 0.0, 1.0, part)
-    )
+    pairs: list[kernels.Parameter] = [(average, value, ()) for average, value in zip(averages, new, strict=True)]
+    kernels.update(_towards, pairs, (), (1.0, 0.0, 1.0, part))
 
 
 def _towards(average: Any, new: Any, state: Any, constants: Any) -> Any:
