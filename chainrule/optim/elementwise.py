@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.arrays import ndarray
+import numpy as np
+
+from ..core.arrays import is_native, ndarray
 from ..core.variable import Variable
 from ..kernels import optimizers as kernels
 from ..kernels.memory import empty_like
@@ -92,7 +94,7 @@ class ElementwiseOptimizer(Optimizer):
             state.setdefault(name, self.first_scalar(name, group))
         for name, value in self.arrays(group).items():
             if value is not None and name not in state:
-                state[name] = empty_like(p.data)
+                state[name] = empty_like(p.data) if is_native(p.data) else np.empty_like(p.data)
                 kernels.real(state[name])[...] = value
         return state
 
