@@ -9,15 +9,16 @@ import numpy as np
 
 from ..core.batched import Batched, Level, NotBatched, whole
 from ..functional import activation, convolution, loss, normalization, padding, pooling, resampling
+from ..functional.dropout import _masked
 from ..functional.embedding import _add_rows, _rows
-from ..functional.linear import _column_sums, linear
+from ..functional.linear import column_sums, linear
 from .arrays import beyond, reduction
 from .calls import BATCHING, batches, element_by_element
 
 for _function in (
     activation.relu, activation.hardtanh, activation.leaky_relu, activation.hardswish, activation.sigmoid, activation.tanh,
     activation.silu, activation.mish, activation._normal_cdf, activation._gelu, activation._gelu_tanh, activation._elu,
-    activation._softplus, loss._huber, loss._cross_entropy_of_two,
+    activation._softplus, loss._huber, loss._cross_entropy_of_two, _masked,
 ):  # fmt: skip
     BATCHING[_function] = element_by_element(_function)
 
@@ -72,7 +73,7 @@ def _linear(level: Level, input: Any, weight: Any, bias: Any = None) -> Any:
     return whole(y if bias is None else y + bias, level)
 
 
-BATCHING[_column_sums] = lambda level, x: np.sum(whole(x, level), axis=1)
+BATCHING[column_sums] = lambda level, x: np.sum(whole(x, level), axis=1)
 
 
 @batches(_rows)
