@@ -177,6 +177,8 @@ def test_schedulers():
     assert made.optimizer.param_groups[0]["lr"] == pytest.approx(1e-11)
     with pytest.raises(ValueError, match="schedule is 'epoch' or 'step'"):
         trainer(schedule="batch")
+    with pytest.raises(ValueError, match="'loss' is the loss's own name"):
+        trainer(metrics={"loss": metrics.Accuracy()})
 
 
 # ---- gradient accumulation ------------------------------------------------------------------------------
@@ -294,7 +296,7 @@ def full(folder, make=optim.AdamW, schedule=None, stop=None, workers=0):
         ],
         progress=False,
     )
-    return made, loader(transform=jitter, num_workers=workers), loader(shuffle=False)
+    return made, loader(transform=jitter, num_workers=workers), loader(shuffle=False, transform=jitter, generator=9)
 
 
 class Stop(Exception):

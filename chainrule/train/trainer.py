@@ -75,6 +75,8 @@ class Trainer:
     ):
         if schedule not in ("epoch", "step"):
             raise ValueError(f"schedule is 'epoch' or 'step', not {schedule!r}")
+        if metrics and "loss" in metrics:
+            raise ValueError("'loss' is the loss's own name among the results; give the metric another")
         self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
         self.scheduler, self.schedule = scheduler, schedule
         self.callbacks = sorted([*callbacks, *([Progress()] if progress else [])], key=lambda callback: callback.rank)
@@ -254,7 +256,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "loader": self.loader.state_dict() if hasattr(self.loader, "state_dict") else None,
+            "loaders": [loader.state_dict() if hasattr(loader, "state_dict") else None for loader in self._loaders()],
             "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
             "random": {
                 "chainrule": random.get_state(),
@@ -274,8 +276,9 @@ class Trainer:
             measure.load_state_dict(state["measures"][name])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        if state["loader"] is not None and hasattr(self.loader, "load_state_dict"):
-            self.loader.load_state_dict(state["loader"])
+        for loader, place in zip(self._loaders(), state["loaders"], strict=True):
+            if place is not None and hasattr(loader, "load_state_dict"):
+                loader.load_state_dict(place)
         for name, callback in self._named_callbacks():
             if name in state["callbacks"]:
                 callback.load_state_dict(state["callbacks"][name])
@@ -283,6 +286,9 @@ class Trainer:
         np.random.set_state(state["random"]["numpy"])
         python_random.setstate(state["random"]["python"])
         self._in_epoch, self._batches_done = self.batch > 0, state["batches_done"]
+
+    def _loaders(self) -> tuple[Any, Any]:
+        return self.loader, self.validation
 
     def _named_callbacks(self) -> list[tuple[str, Callback]]:
         """The callbacks by names that say their kinds, and which it is of those of one kind."""
