@@ -16,7 +16,7 @@ from .layer import array_at, carray, compiled, narrow_tile, parallel_for, tile, 
 
 _DEPTH = 384  # of the inner dimension at a time, so that a panel stays in the first cache
 _COPIED = 1 << 20  # numbers of each matrix that are copied at a time
-_FEW_PANELS = 2  # of the right matrix: the left one is then read where it is
+_FEW_PANELS = 2  # of the right matrix
 _FEW_ROWS = 4  # of the left matrix: copying the right one would take longer than to multiply by it
 _SMALL = 1 << 21  # multiplications: fewer are not worth a second thread
 _BLOCK = 8  # tiles of rows, and of columns, that a thread takes at a time
@@ -67,6 +67,12 @@ def _gemm(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
 
 
 @compiled
+def _read_in_place(a: Any, wide: int) -> Any:
+    """Whether the left matrix is read where it is: it is not read often, or its rows are contiguous as those of a panel are."""
+    return wide <= _FEW_PANELS or a.strides[1] == a.itemsize
+
+
+@compiled
 def _pack(a: Any, b: Any, left: Any, right: Any, high: int, wide: int, start: int, stop: int) -> None:
     """Copy panels: of the left matrix slab after slab of the inner dimension, then of the right one."""
     k, rows, columns = len(b), tile_rows(), tile_columns(b)
@@ -75,7 +81,7 @@ def _pack(a: Any, b: Any, left: Any, right: Any, high: int, wide: int, start: in
         slab, p = (task // high, task % high) if task < of_left else ((task - of_left) // wide, (task - of_left) % wide)
         k0, k1 = slab * _DEPTH, min((slab + 1) * _DEPTH, k)
         if task < of_left:
-            if wide <= _FEW_PANELS and (p + 1) * rows <= len(a):
+            if _read_in_place(a, wide) and (p + 1) * rows <= len(a):
                 continue
             part = a[p * rows : min((p + 1) * rows, len(a)), k0:k1]
             _pack_panel(part.T, left[k0 * high * rows + p * rows * (k1 - k0) :], rows)
@@ -117,7 +123,7 @@ def _multiply(
     row_step, column_step = whole.strides[0] // whole.itemsize, whole.strides[1] // whole.itemsize
     rows, columns, vector = tile_rows(), tile_columns(out), vector_length(out)
     item, out_row = out.itemsize, out.strides[0] // out.itemsize
-    edge, nothing = np.empty((rows, columns), out.dtype), out.dtype.type(0)
+    edge, nothing, in_place = np.empty((rows, columns), out.dtype), out.dtype.type(0), _read_in_place(whole, wide)
     for block in range(start, stop):
         p0, q0 = block // across * _BLOCK, block % across * _BLOCK
         for k0 in range(0, max(k, 1), _DEPTH):
@@ -128,7 +134,7 @@ def _multiply(
                 filled = min(columns, n - q * columns)
                 for p in range(p0, min(p0 + _BLOCK, (m + rows - 1) // rows)):
                     a, a_row, a_step = left.ctypes.data + (k0 * high + p * depth) * rows * item, 1, rows
-                    if wide <= _FEW_PANELS and (p + 1) * rows <= m:
+                    if in_place and (p + 1) * rows <= m:
                         a, a_row, a_step = whole[p * rows :, k0:].ctypes.data, row_step, column_step
                     place = out.ctypes.data + p * rows * out.strides[0] + q * columns * item
                     height, narrow = min(rows, m - p * rows), filled <= vector
