@@ -1,6 +1,7 @@
 """Optimizers beside PyTorch's, step by step, with each option; groups, state dicts, complex and half parameters, errors."""
 
 import copy
+import inspect
 import math
 from itertools import pairwise
 
@@ -529,3 +530,24 @@ def test_a_norm_that_is_not_a_number_shows():
     p.grad = np.array([1.0, np.nan, 2.0])
     assert np.isnan(nn.utils.clip_grad_norm_(p, 1.0))
     assert np.isnan(p.grad).all()
+
+
+def parameters_of(kind):
+    """The arguments of a constructor and their defaults, without those that choose among PyTorch's own implementations."""
+    its_own = {"self", "foreach", "fused", "capturable", "differentiable", "device"}
+    signature = inspect.signature(kind.__init__).parameters
+    return {name: p.default for name, p in signature.items() if name not in its_own}
+
+
+def test_all_of_pytorchs_optimizers_and_schedulers_are_here_with_their_arguments():
+    theirs = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, torch.optim.Optimizer)}
+    del theirs["Optimizer"], theirs["SparseAdam"]  # there are no sparse gradients
+    module = torch.optim.lr_scheduler
+    schedulers = {n: c for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, module.LRScheduler)}
+    del schedulers["_LRScheduler"]
+    for names, where in ((theirs, optim), (schedulers, optim.lr_scheduler)):
+        for name, kind in names.items():
+            assert parameters_of(getattr(where, name)) == parameters_of(kind), name
+    assert (len(theirs), len(schedulers)) >= (14, 16)
+    for name in ("AveragedModel", "SWALR", "update_bn", "get_ema_multi_avg_fn", "get_swa_avg_fn"):
+        assert hasattr(optim.swa_utils, name)
