@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 import chainrule.functional as F
-from chainrule import Variable
+from chainrule import Variable, nn
 from chainrule.trees import leaves, rebuild, tree_map
 
 X = np.array([0.3, -1.2, 2.0])
@@ -416,3 +416,49 @@ def test_a_variable_in_another_argument_is_recorded(keyword):
         y[0].backward()
         np.testing.assert_allclose(k.grad, expected[name], err_msg=name)
         k.reset_grad()
+
+
+# ---- modules and constants in containers ----------------------------------------------------------------
+
+
+def test_modules_are_trees_of_their_parameters():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+
+    def loss(model, x):
+        return np.sum(model(x) ** 2)
+
+    gradient = cr.grad(loss)(model, x)
+    loss(model, x).backward()
+    assert gradient.keys() == model.state_dict().keys()
+    for name, parameter in model.named_parameters():
+        assert type(gradient[name]) is np.ndarray
+        np.testing.assert_allclose(parameter.grad, gradient[name], rtol=1e-5)
+    ones = tree_map(np.ones_like, gradient)
+    y, pull = cr.vjp(lambda model: model(x), model)
+    _, tangent = cr.jvp(lambda model: model(x), [model], [ones])
+    np.testing.assert_allclose(np.sum(tangent), sum(np.sum(g) for g in pull(np.ones_like(y))[0].values()), rtol=1e-4)
+    product = cr.hvp(loss, [model, x], [ones, np.zeros_like(x)])
+
+    def moved(step):
+        changed = {name: cr.Parameter(p.data + np.float32(step)) for name, p in model.named_parameters()}
+        return cr.grad(loss)(model.with_parameters(changed), x)
+
+    up, down = moved(1e-2), moved(-1e-2)
+    for name in gradient:
+        np.testing.assert_allclose(product[name], (up[name] - down[name]) / 2e-2, rtol=2e-2, atol=2e-2)
+    model[0].weight.requires_grad = False
+    assert "0.weight" not in cr.grad(loss)(model, x)
+
+
+def test_constants_in_containers():
+    def f(p):
+        return p["activation"](p["w"]) * (1 if p["flag"] else 2), p["name"]
+
+    given = {"w": 0.5, "name": "a", "flag": True, "nothing": None, "activation": np.tanh}
+    (value, name), gradient = cr.value_and_grad(f, has_aux=True)(given)
+    assert name == "a"
+    np.testing.assert_allclose(value, np.tanh(0.5))
+    np.testing.assert_allclose(gradient.pop("w"), 1 - np.tanh(0.5) ** 2)
+    assert gradient == {"name": None, "flag": None, "nothing": None, "activation": None}
+    assert leaves([None, "a", 1, (2.0, [True])]) == [1, 2.0]
