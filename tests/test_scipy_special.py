@@ -58,6 +58,16 @@ CASES = [
     ("hyp0f1", 1.3, X), ("hyp0f1", 1.3, Z), ("hyp1f1", 0.7, 1.9, X), ("hyp1f1", 0.7, 1.9, Z), ("hyperu", 0.7, 1.9, P),
     ("hyp2f1", 0.7, 1.9, 2.2, WITHIN), ("hyp2f1", 0.7, 1.9, 2.2, Z / 3),
     ("ellipkinc ellipeinc", X * 2, UNIT), ("ellipkinc ellipeinc", X * 2, -P), ("ellipkinc ellipeinc", X * 2, ZERO),
+    ("elliprj", P, Q, R, P + Q), ("kolmogorov", P + 0.2), ("kolmogi", UNIT),
+    *(("mathieu_cem mathieu_sem", m, q, 30 * X) for m, q in ((1, 0.0), (2, 1.5))),
+    ("mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 mathieu_modsem2", 2, 1.5, P / 3),
+    *(case for m, n, c in ((0, 1, 1.3), (1, 2, 0.7)) for case in [
+        ("pro_ang1 obl_ang1", m, n, c, WITHIN), ("pro_rad1", m, n, c, P + 1.2), ("obl_rad1", m, n, c, P),
+        ("pro_ang1_cv", m, n, c, sp.pro_cv(m, n, c), WITHIN), ("obl_ang1_cv", m, n, c, sp.obl_cv(m, n, c), WITHIN),
+        ("pro_rad1_cv", m, n, c, sp.pro_cv(m, n, c), P + 1.2), ("obl_rad1_cv", m, n, c, sp.obl_cv(m, n, c), P)]),
+    # elsewhere the values and derivatives that SciPy itself gives of the second kind do not belong together
+    ("pro_rad2 obl_rad2", 0, 1, 1.3, P + 2), ("pro_rad2_cv", 0, 1, 1.3, sp.pro_cv(0, 1, 1.3), P + 2),
+    ("obl_rad2_cv", 0, 1, 1.3, sp.obl_cv(0, 1, 1.3), P + 2),
     ("ellipj", X, UNIT), ("ellipj", X, 0.0), ("elliprf elliprg elliprd", P, Q, R), ("elliprf", Z + 3, Z[::-1] + 2, np.abs(Z) + 1),
 ]  # fmt: skip
 
@@ -142,10 +152,8 @@ def test_options_of_ufuncs():
 
 #: Those without a rule: no derivative in closed form, or one that needs a function that SciPy doesn't have.
 WITHOUT = """
-    bdtrik bdtrin btdtria btdtrib chdtriv chndtridf chndtrinc fdtridfd gdtrib kolmogi kolmogorov mathieu_a mathieu_b mathieu_cem
-    mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 mathieu_modsem2 mathieu_sem nbdtrik nbdtrin ncfdtr ncfdtri ncfdtridfd
-    ncfdtridfn ncfdtrinc nctdtr nctdtridf nctdtrinc nctdtrit obl_ang1 obl_ang1_cv obl_cv obl_rad1 obl_rad1_cv obl_rad2 obl_rad2_cv
-    pdtrik pro_ang1 pro_ang1_cv pro_cv pro_rad1 pro_rad1_cv pro_rad2 pro_rad2_cv smirnov smirnovi stdtridf zetac elliprj
+    bdtrik bdtrin btdtria btdtrib chdtriv chndtridf chndtrinc fdtridfd gdtrib mathieu_a mathieu_b nbdtrik nbdtrin ncfdtr ncfdtri
+    ncfdtridfd ncfdtridfn ncfdtrinc nctdtr nctdtridf nctdtrinc nctdtrit obl_cv pdtrik pro_cv smirnov smirnovi stdtridf zetac
 """
 
 

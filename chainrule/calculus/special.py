@@ -598,6 +598,87 @@ elementwise(
     lambda g, ans, x, y, z: -g * (1.5 * ans + x * _elliprd(x, y, z) + y * _elliprd(y, x, z)) / z,
 )
 
+
+def _elliprj(ans: Any, x: Any, y: Any, z: Any, p: Any) -> Any:
+    """The derivative of R_J(x, y, z, p) in x, where x != p."""
+    return (ans - sp.elliprd(y, z, x)) / (2 * (p - x))
+
+
+elementwise(
+    sp.elliprj,
+    lambda g, ans, x, y, z, w: g * _elliprj(ans, x, y, z, w),
+    lambda g, ans, x, y, z, w: g * _elliprj(ans, y, x, z, w),
+    lambda g, ans, x, y, z, w: g * _elliprj(ans, z, x, y, w),
+    lambda g, ans, x, y, z, w: (  # by homogeneity
+        -g * (1.5 * ans + x * _elliprj(ans, x, y, z, w) + y * _elliprj(ans, y, x, z, w) + z * _elliprj(ans, z, x, y, w)) / w
+    ),
+)
+
+# ---- solutions of differential equations of second order, given with their first derivative -----------------------------
+
+
+def _mathieu(f: Any, characteristic: Any, modified: bool) -> None:
+    """Mathieu's equation, y'' = (2q cos 2x - a) y, x in degrees; the modified one is y'' = (a - 2q cosh 2x) y."""
+
+    def x_gradient(g: Any, ans: Any, m: Any, q: Any, x: Any) -> Any:
+        a, unit = characteristic(m, q), 1.0 if modified else _DEGREE
+        factor = a - 2 * q * np.cosh(2 * x) if modified else 2 * q * np.cos(2 * _DEGREE * x) - a
+        return (g[0] * ans[1] + g[1] * factor * ans[0]) * unit
+
+    define_rule(f, signature=lambda m, q, x: None, x=x_gradient)
+
+
+_mathieu(sp.mathieu_cem, sp.mathieu_a, False)
+_mathieu(sp.mathieu_sem, sp.mathieu_b, False)
+for _f, _characteristic in ((sp.mathieu_modcem1, sp.mathieu_a), (sp.mathieu_modcem2, sp.mathieu_a),
+                            (sp.mathieu_modsem1, sp.mathieu_b), (sp.mathieu_modsem2, sp.mathieu_b)):  # fmt: skip
+    _mathieu(_f, _characteristic, True)
+
+
+def _spheroidal(name: str, sign: int, characteristic: Any, radial: bool) -> None:
+    """(1 - s x²) y'' = 2 s x y' - s (λ - s c² x² - m² / (1 - s x²)) y, where s = 1 but for oblate radial functions, of x² + 1.
+
+    λ is the characteristic value, which ``name`` computes and ``name_cv`` is given.
+    """
+
+    def second(y: Any, dy: Any, m: Any, c: Any, cv: Any, x: Any) -> Any:
+        if radial and sign < 0:
+            return (-2 * x * dy + (cv - c * c * x * x - m * m / (x * x + 1)) * y) / (x * x + 1)
+        return (2 * x * dy - (cv - sign * c * c * x * x - m * m / (1 - x * x)) * y) / (1 - x * x)
+
+    define_rule(
+        getattr(sp, name),
+        signature=lambda m, n, c, x: None,
+        x=lambda g, ans, m, n, c, x: g[0] * ans[1] + g[1] * second(*ans, m, c, characteristic(m, n, c), x),
+        ignores=("n",),
+    )
+    define_rule(
+        getattr(sp, name + "_cv"),
+        signature=lambda m, n, c, cv, x: None,
+        x=lambda g, ans, m, n, c, cv, x: g[0] * ans[1] + g[1] * second(*ans, m, c, cv, x),
+        ignores=("n",),
+    )
+
+
+for _name, _sign, _characteristic in (("pro", 1, sp.pro_cv), ("obl", -1, sp.obl_cv)):
+    _spheroidal(_name + "_ang1", _sign, _characteristic, False)
+    _spheroidal(_name + "_rad1", _sign, _characteristic, True)
+    _spheroidal(_name + "_rad2", _sign, _characteristic, True)
+
+# ---- Kolmogorov's distribution --------------------------------------------------------------------------
+
+
+def _kolmogorov_density(x: Any) -> Any:
+    """8x Σ (-1)^(k-1) k² exp(-2 k² x²), minus the derivative of what is above x."""
+    k = np.arange(1.0, 41.0)
+    squares = k * k
+    x = np.expand_dims(x, -1)
+    return np.sum(8 * x * (np.where(k % 2 == 0, -1.0, 1.0) * squares) * np.exp(-2 * squares * x * x), axis=-1)
+
+
+elementwise(sp.kolmogorov, lambda g, x: -g * _kolmogorov_density(x))
+elementwise(sp.kolmogi, lambda g, ans: -g / _kolmogorov_density(ans))
+
 # ---- orthogonal polynomials: a derivative is a polynomial of the degree below -----------------------------------------
 
 
