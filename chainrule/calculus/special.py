@@ -649,13 +649,13 @@ def _spheroidal(name: str, sign: int, characteristic: Any, radial: bool) -> None
     define_rule(
         getattr(sp, name),
         signature=lambda m, n, c, x: None,
-        x=lambda g, ans, m, n, c, x: g[0] * ans[1] + g[1] * second(*ans, m, c, characteristic(m, n, c), x),
+        x=lambda g, ans, m, n, c, x: g[0] * ans[1] + g[1] * second(ans[0], ans[1], m, c, characteristic(m, n, c), x),
         ignores=("n",),
     )
     define_rule(
         getattr(sp, name + "_cv"),
         signature=lambda m, n, c, cv, x: None,
-        x=lambda g, ans, m, n, c, cv, x: g[0] * ans[1] + g[1] * second(*ans, m, c, cv, x),
+        x=lambda g, ans, m, n, c, cv, x: g[0] * ans[1] + g[1] * second(ans[0], ans[1], m, c, cv, x),
         ignores=("n",),
     )
 
