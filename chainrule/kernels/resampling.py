@@ -54,11 +54,30 @@ class Taps:
         return int(counts[0]) if len(counts) and np.all(counts == counts[0]) else 0
 
     @cached_property
-    def in_line(self) -> bool:
-        """Whether the inputs of each output follow one another."""
+    def runs(self) -> Array:
+        """Where each output has one tap: runs of outputs whose inputs follow one another, or are one input, alike weighted.
+
+        For each its first output, its length, its first input, and the step from input to input, 1 or 0: (runs, 4). There are
+        none where runs are short.
+        """
+        runs: list[list[int]] = []
+        before = np.nan
+        for o, (i, weight) in enumerate(zip(self.index.tolist(), self.weight.tolist(), strict=True) if self.each == 1 else ()):
+            if weight == before and runs[-1][1] == 1 and i - runs[-1][2] in (0, 1):
+                runs[-1][1:] = 2, runs[-1][2], i - runs[-1][2]
+            elif weight == before and runs[-1][1] > 1 and i == runs[-1][2] + runs[-1][1] * runs[-1][3]:
+                runs[-1][1] += 1
+            else:
+                runs.append([o, 1, i, 1])
+            before = weight
+        return np.array(runs if len(runs) * 8 <= len(self.index) else [], np.int64).reshape(-1, 4)
+
+    @cached_property
+    def sums(self) -> bool:
+        """Whether each output is a sum of inputs that follow one another, times a number."""
         begins = np.zeros(len(self.index), bool)
         begins[self.start[:-1][np.diff(self.start) > 0]] = True
-        return bool(np.all((np.diff(self.index) == 1) | begins[1:]))
+        return bool(np.all(((np.diff(self.index) == 1) & (np.diff(self.weight) == 0)) | begins[1:]))
 
     @cached_property
     def transposed(self) -> Taps:
@@ -101,7 +120,12 @@ def _along(x: Array, taps: Taps, axis: int) -> Array:
 # ---- compiled: one axis, or two that are neighbours in memory, in one pass ------------------------------
 
 
-@apply.compiled(when=lambda x, taps, order: dense(x) and x.size >= 1024)
+def _pays(x: Array, taps: tuple[Taps | None, ...], order: tuple[int, ...]) -> bool:
+    growth = prod((len(t.start) - 1) / max(t.size, 1) for t in taps if t)
+    return dense(x) and x.size * max(growth, 1) >= 1024
+
+
+@apply.compiled(when=_pays)
 def _(x: Array, taps: tuple[Taps | None, ...], order: tuple[int, ...]) -> Array:
     y = np.ascontiguousarray(x.transpose(order))
     along = [((None,) * (x.ndim - len(taps)) + taps)[axis] for axis in order]
@@ -163,8 +187,8 @@ def _mapped(x: Array, first: Taps, second: Taps | None, inner: int) -> Array:
     if inner < _MANY:
         second, width, inner = _widened(second, inner), width * inner, 1
     y = empty((outer, len(first.start) - 1, len(second.start) - 1, inner), x.dtype)
-    taps = first.start, first.index, first.weights(x.dtype), second.start, second.index, second.weights(x.dtype)
-    _map_both(x.reshape(outer, height, width, inner), y, *taps, second.each, second.in_line)
+    taps = second.start, second.index, second.weights(x.dtype), second.each, second.sums, second.runs
+    _map_both(x.reshape(outer, height, width, inner), y, first.start, first.index, first.weights(x.dtype), taps)
     return y
 
 
@@ -184,27 +208,13 @@ def _map_rows_block(x: Any, y: Any, starts: Any, index: Any, weight: Any, start:
 
 
 @compiled
-def _map_both(
-    x: Any,
-    y: Any,
-    row_start: Any,
-    row_index: Any,
-    row_weight: Any,
-    start: Any,
-    index: Any,
-    weight: Any,
-    each: int,
-    in_line: bool,
-) -> None:
-    arguments = x, y, row_start, row_index, row_weight, start, index, weight, each, in_line
+def _map_both(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, taps: Any) -> None:
+    arguments = x, y, row_start, row_index, row_weight, taps
     parallel_for(_map_both_block, arguments, len(y) * y.shape[1], max(1, 16384 // max(1, x.shape[2] * x.shape[3])))
 
 
 @compiled
-def _map_both_block(
-    x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, starts: Any, index: Any, weight: Any,
-    each: int, in_line: bool, start: int, stop: int,
-) -> None:  # fmt: skip
+def _map_both_block(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, taps: Any, start: int, stop: int) -> None:
     """First the rows that an output row is made of are added up, and then, from the cache, their elements."""
     _, height, width, inner = x.shape
     rows, columns, size, item = y.shape[1], y.shape[2], width * inner, x.itemsize
@@ -218,16 +228,27 @@ def _map_both_block(
         else:
             _add_rows(x, begin, first, last, row_index, row_weight, memory)
         if inner == 1:
-            to = array_at(y, y.ctypes.data + row * columns * item, columns)
-            _map_line(array_at(x, at, size), to, starts, index, weight, each, in_line)
+            _map_line(array_at(x, at, size), array_at(y, y.ctypes.data + row * columns * item, columns), taps)
         else:
-            _map_pixels(x, at, y, y.ctypes.data + row * columns * inner * item, starts, index, weight)
+            _map_pixels(x, at, y, y.ctypes.data + row * columns * inner * item, taps)
 
 
 @compiled
-def _map_line(line: Any, out: Any, starts: Any, index: Any, weight: Any, each: int, in_line: bool) -> None:
-    zero = line.dtype.type(0)
-    if each == 1:
+def _map_line(line: Any, out: Any, taps: Any) -> None:
+    starts, index, weight, each, sums, runs = taps
+    if len(runs) > 0:
+        for r in range(len(runs)):
+            begin, length, first, step = runs[r]
+            to = array_at(out, out.ctypes.data + begin * out.itemsize, length)
+            part, w = array_at(line, line.ctypes.data + first * line.itemsize, length), weight[begin]
+            if step == 1:
+                for k in range(length):
+                    to[k] = w * part[k]
+            else:
+                value = w * part[0]
+                for k in range(length):
+                    to[k] = value
+    elif each == 1:
         for k in range(len(out)):
             out[k] = weight[k] * line[np.uint64(index[k])]
     elif each == 2:
@@ -239,66 +260,66 @@ def _map_line(line: Any, out: Any, starts: Any, index: Any, weight: Any, each: i
             a, b, c, d = np.uint64(4 * k), np.uint64(4 * k + 1), np.uint64(4 * k + 2), np.uint64(4 * k + 3)
             upper = weight[a] * line[np.uint64(index[a])] + weight[b] * line[np.uint64(index[b])]
             out[k] = upper + (weight[c] * line[np.uint64(index[c])] + weight[d] * line[np.uint64(index[d])])
-    elif in_line:
-        for k in range(len(out)):
-            s, n = starts[k], starts[k + 1] - starts[k]
-            total = zero
-            if n > 0:
-                part = array_at(line, line.ctypes.data + index[s] * line.itemsize, n)
-                weights = array_at(line, weight.ctypes.data + s * line.itemsize, n)
-                for t in range(n):
-                    total += weights[t] * part[t]
-            out[k] = total
     else:
         for k in range(len(out)):
-            total = zero
-            for t in range(starts[k], starts[k + 1]):
-                total += weight[t] * line[np.uint64(index[t])]
+            s, n = starts[k], starts[k + 1] - starts[k]
+            total = line.dtype.type(0)
+            if sums and n > 8:
+                part = array_at(line, line.ctypes.data + index[s] * line.itemsize, n)
+                for t in range(n):
+                    total += part[t]
+                total *= weight[s]
+            else:
+                for t in range(s, s + n):
+                    total += weight[t] * line[np.uint64(index[t])]
             out[k] = total
 
 
 @compiled
-def _map_pixels(x: Any, at: int, y: Any, to: int, starts: Any, index: Any, weight: Any) -> None:
+def _map_pixels(x: Any, at: int, y: Any, to: int, taps: Any) -> None:
+    starts, index, weight, _, _, _ = taps
     inner, columns = x.shape[3], y.shape[2]
     step = inner * x.itemsize
     for k in range(columns):
         s, n = starts[k], starts[k + 1] - starts[k]
         out = array_at(y, to + k * step, inner)
-        if n == 0:
-            for e in range(inner):
-                out[e] = x.dtype.type(0)
-            continue
-        first, v = array_at(x, at + index[s] * step, inner), weight[s]
         if n == 1:
+            first, v = array_at(x, at + index[s] * step, inner), weight[s]
             for e in range(inner):
                 out[e] = v * first[e]
-            continue
-        second, w = array_at(x, at + index[s + 1] * step, inner), weight[s + 1]
-        for e in range(inner):
-            out[e] = v * first[e] + w * second[e]
-        for t in range(s + 2, s + n):
-            further, w = array_at(x, at + index[t] * step, inner), weight[t]
+        elif n == 2:
+            first, v = array_at(x, at + index[s] * step, inner), weight[s]
+            second, w = array_at(x, at + index[s + 1] * step, inner), weight[s + 1]
             for e in range(inner):
-                out[e] += w * further[e]
+                out[e] = v * first[e] + w * second[e]
+        else:
+            _add_rows(x, at, s, s + n, index, weight, out)
 
 
 @compiled
 def _add_rows(like: Any, begin: int, start: int, stop: int, index: Any, weight: Any, out: Any) -> None:
     """The weighted sum of rows as long as ``out``, which follow one another from an address on."""
-    step = len(out) * out.itemsize
-    if start == stop:
-        for e in range(len(out)):
-            out[e] = out.dtype.type(0)
-    elif start + 1 == stop:
-        first, v = array_at(like, begin + index[start] * step, len(out)), weight[start]
-        for e in range(len(out)):
-            out[e] = v * first[e]
-    else:
-        first, v = array_at(like, begin + index[start] * step, len(out)), weight[start]
-        second, w = array_at(like, begin + index[start + 1] * step, len(out)), weight[start + 1]
+    step, zero = len(out) * out.itemsize, out.dtype.type(0)
+    t = start
+    if stop - start >= 2:
+        first, v = array_at(like, begin + index[t] * step, len(out)), weight[t]
+        second, w = array_at(like, begin + index[t + 1] * step, len(out)), weight[t + 1]
         for e in range(len(out)):
             out[e] = v * first[e] + w * second[e]
-        for t in range(start + 2, stop):
-            further, w = array_at(like, begin + index[t] * step, len(out)), weight[t]
-            for e in range(len(out)):
-                out[e] += w * further[e]
+        t += 2
+    else:
+        for e in range(len(out)):
+            out[e] = zero
+    while t + 3 < stop:
+        first, v = array_at(like, begin + index[t] * step, len(out)), weight[t]
+        second, w = array_at(like, begin + index[t + 1] * step, len(out)), weight[t + 1]
+        third, p = array_at(like, begin + index[t + 2] * step, len(out)), weight[t + 2]
+        fourth, q = array_at(like, begin + index[t + 3] * step, len(out)), weight[t + 3]
+        for e in range(len(out)):
+            out[e] += (v * first[e] + w * second[e]) + (p * third[e] + q * fourth[e])
+        t += 4
+    while t < stop:
+        first, v = array_at(like, begin + index[t] * step, len(out)), weight[t]
+        for e in range(len(out)):
+            out[e] += v * first[e]
+        t += 1
