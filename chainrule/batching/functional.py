@@ -59,7 +59,6 @@ def _leading(function: Any, arrays: int) -> None:
 _leading(loss._pick, 2)
 _leading(loss._place, 2)
 _leading(loss._cross_entropy_of_classes, 2)
-_leading(resampling.along_axes, 1)
 _leading(pooling._placed, 2)
 
 # ---- products -------------------------------------------------------------------------------------------
@@ -157,6 +156,11 @@ _joining(pooling._scatter, 2)
 @batches(pooling._choose)
 def _choose(level: Level, x: Any, windows: Any) -> Any:
     return tuple(_parted(made, level) for made in pooling._choose(_joined(x, level), windows))
+
+
+@batches(resampling._along_axes)
+def _along_axes(level: Level, x: Any, taps: Any, order: Any) -> Any:
+    return resampling._along_axes(whole(x, level), taps, (0, *(1 + axis for axis in order)))
 
 
 @batches(padding._surrounded)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, is_native
 from .layer import array_at, compiled, dense, kernel, parallel_for
 from .memory import empty
 
@@ -90,6 +90,8 @@ class Taps:
 
 def memory_order(x: Array) -> tuple[int, ...]:
     """The axes as they lie in memory, the fastest last."""
+    if not is_native(x):
+        return tuple(range(x.ndim))
     return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
 
 
