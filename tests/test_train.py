@@ -433,6 +433,7 @@ def run_killed(folder, seconds=None):
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path):
+    """A few kills; for more, and to see how many: CHAINRULE_KILLS=200 pytest -s tests/test_train.py -k killed."""
     kills = int(os.environ.get("CHAINRULE_KILLS", "3"))
     expected, whole = run_killed(tmp_path / "whole")
     rng, killed, trainings = np.random.default_rng(), 0, 0
