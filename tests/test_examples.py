@@ -147,3 +147,51 @@ def test_maximum_likelihood_derivatives():
     for model in (example.LOGIT, example.PROBIT):
         cr.check_grads(model.log_likelihood, [b], order=2)
         cr.check_grads(model.mean_effects, [b], order=1)
+
+
+# ---- networks -------------------------------------------------------------------------------------------
+
+
+def run_quickly(name, out, *options):
+    """Run an example for a moment, and return its module."""
+    example = load(name)
+    assert example.main(["--quick", "--out", str(out), *options]) == 0
+    return example
+
+
+def check_pictures(folder, *names):
+    for name in names:
+        assert (folder / name).stat().st_size > 1000
+
+
+def test_reinforce(tmp_path, capsys):
+    example = run_quickly("reinforce", tmp_path)
+    assert "points on average of 500" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "model.safetensors")
+    cr.manual_seed(0)
+    (seen, (pushes, following)), points = example.play(example.Player(), 3)
+    assert seen.shape == (points.sum(), 4) and pushes.shape == following.shape == (points.sum(),)
+    np.testing.assert_allclose(following[-1], 0.01, rtol=1e-5)  # of the last push one point is left
+
+
+def test_cart_obeys_its_equations():
+    """Beside the Lagrangian's equations of motion, solved for both accelerations."""
+    carts = load("reinforce").Carts(5)
+    carts.state = np.random.default_rng(0).normal(size=(5, 4)) * 0.5
+    before = carts.state.copy()
+    right = np.array([True, False, True, False, True])
+    carts.push(right)
+    for (_, speed, angle, turning), after, force in zip(before, carts.state, np.where(right, 10.0, -10.0), strict=True):
+        mass, pole, length = 1.1, 0.1, 0.5
+        matrix = np.array([[mass, pole * length * np.cos(angle)], [np.cos(angle), 4 / 3 * length]])
+        acceleration, spin = np.linalg.solve(matrix, [force + pole * length * turning**2 * np.sin(angle), 9.8 * np.sin(angle)])
+        np.testing.assert_allclose((after[[1, 3]] - [speed, turning]) / 0.02, [acceleration, spin])
+
+
+def test_tabular(tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    run_quickly("tabular", tmp_path)
+    printed = capsys.readouterr().out
+    scores = {name: float(re.search(rf"{name} +R2 (\S+)", printed)[1]) for name in ("ridge", "network")}
+    assert scores["network"] > scores["ridge"] - 0.05 > 0.3
+    check_pictures(tmp_path, "curves.png", "model.safetensors")
