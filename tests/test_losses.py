@@ -71,6 +71,26 @@ def test_elementwise_losses(case, reduction):
     cr.check_grads(lambda x: ours(x, target, **options), (x,))
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ["mse_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits"])
+def test_compiled_loops_of_losses(name, reduction):
+    ours, theirs = getattr(F, name), getattr(TF, name)
+    x, t = 3 * rng.standard_normal((6, 10, 7, 11)), rng.uniform(0, 1, (6, 10, 7, 11))
+    for dtype, tolerance in [(np.float64, 1e-12), (np.float32, 1e-5)]:
+        for variant in (x, np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)):
+            compare(
+                lambda x, t: ours(x, t, reduction=reduction),
+                lambda x, t: theirs(x, t, reduction=reduction),
+                variant,
+                t,
+                dtype=dtype,
+                tolerance=tolerance,
+            )
+    small = ours(np.array([40.0, -40.0]), np.array([1.0, 0.0]), reduction="none")
+    if "logits" in name:
+        np.testing.assert_allclose(small, np.exp(-40.0))
+
+
 @pytest.mark.parametrize("name", ["mse_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"])
 def test_losses_are_differentiable_in_the_target(name):
     ours, theirs = getattr(F, name), getattr(TF, name)

@@ -17,8 +17,9 @@ from ..core.batched import Batched, all_values, everywhere
 from ..core.variable import Variable
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import loss as kernels
+from ..kernels.elementwise import elementwise
 from ..kernels.layer import kernel
-from .activation import log_one_plus_exp, log_softmax, softmax
+from .activation import log_one_plus_exp, log_softmax, sigmoid, softmax
 from .distance import pairwise_distance
 from .embedding import check_indices
 
@@ -64,7 +65,22 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return reduced(np.square(input - _target("mse_loss", input, target)), reduction)
+    return reduced(_squared_error(input, _target("mse_loss", input, target)), reduction)
+
+
+@primitive
+@elementwise(kernels.squared_error, arrays=2)
+def _squared_error(x: Array, t: Array) -> Array:
+    return np.square(x - t)
+
+
+@elementwise(kernels.squared_error_gradient, arrays=3)
+def _squared_error_gradient(g: Any, x: Any, t: Any) -> Any:
+    d = x - t
+    return g * (d + d)
+
+
+define_rule(_squared_error, x=_squared_error_gradient, t=lambda g, x, t: -_squared_error_gradient(g, x, t))
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -78,12 +94,19 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 @primitive
-def _huber(d: Array, delta: float) -> Array:
+@elementwise(kernels.huber, arrays=2)
+def _huber(x: Array, t: Array, delta: float) -> Array:
+    d = x - t
     inner = np.clip(d, -delta, delta)
     return inner * (d - 0.5 * inner)
 
 
-define_rule(_huber, d=lambda g, d, delta: g * np.clip(d, -delta, delta))
+@elementwise(kernels.huber_gradient, arrays=3)
+def _huber_gradient(g: Any, x: Any, t: Any, delta: float) -> Any:
+    return g * np.clip(x - t, -delta, delta)
+
+
+define_rule(_huber, x=_huber_gradient, t=lambda g, x, t, delta: -_huber_gradient(g, x, t, delta))
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
@@ -97,7 +120,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """
     if delta <= 0:
         raise ValueError(f"delta is positive, not {delta}")
-    return reduced(_huber(input - _target("huber_loss", input, target), delta), reduction)
+    return reduced(_huber(input, _target("huber_loss", input, target), delta), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -111,8 +134,9 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     """
     if beta < 0:
         raise ValueError(f"beta is not negative, but was {beta}")
-    d = input - _target("smooth_l1_loss", input, target)
-    return reduced(_huber(d, beta) / beta if beta else np.abs(d), reduction)
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    return reduced(_huber(input, _target("smooth_l1_loss", input, target), beta), reduction) / beta
 
 
 def poisson_nll_loss(
@@ -240,11 +264,25 @@ def binary_cross_entropy_with_logits(
     array([6.93147181e-01, 1.00000000e+03])
     """
     target = _target("binary_cross_entropy_with_logits", input, target)
-    positive = log_one_plus_exp(-input)
-    if pos_weight is not None:
-        positive = positive * (1 + (pos_weight - 1) * target)
-    loss = (1 - target) * input + positive
+    if pos_weight is None:
+        loss = _cross_entropy_of_logits(input, target)
+    else:
+        loss = (1 - target) * input + log_one_plus_exp(-input) * (1 + (pos_weight - 1) * target)
     return reduced(loss if weight is None else loss * weight, reduction)
+
+
+@primitive
+@elementwise(kernels.binary_cross_entropy_of_logits, arrays=2)
+def _cross_entropy_of_logits(x: Array, t: Array) -> Array:
+    return log_one_plus_exp(-np.abs(x)) + (np.maximum(x, 0) - t * x)
+
+
+@elementwise(kernels.binary_cross_entropy_of_logits_gradient, arrays=3)
+def _cross_entropy_of_logits_gradient(g: Any, x: Any, t: Any) -> Any:
+    return g * (sigmoid(x) - t)
+
+
+define_rule(_cross_entropy_of_logits, x=_cross_entropy_of_logits_gradient, t=lambda g, x: -g * x)
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:

@@ -19,18 +19,25 @@ def elementwise(function: Compiled, arrays: int = 1) -> Callable[[Callable[..., 
 
     Args:
         function: of numbers, declared by ``inlined``; the same arguments as the reference's.
-        arrays: how many of the first arguments are arrays, of one shape. The others are numbers, and get the arrays' dtype.
+        arrays: how many of the first arguments are arrays, of one shape; the others are numbers, and get the arrays' dtype.
+            Where the first of several is one number for all elements, as the gradient that comes from a mean is, it is not read
+            for each.
     """
-    loop = _loop_of_one(function) if arrays == 1 else _loop_of_two(function)
+    loop, loop_of_uniform = _loop(function, arrays, False), _loop(function, arrays, True)
 
     def declare(reference: Callable[..., Array]) -> Kernel:
         def pays(*args: Any) -> bool:
-            return args[0].size >= _LEAST and dense(*args[:arrays]) and (arrays == 1 or args[0].shape == args[1].shape)
+            first, *others = args[:arrays]
+            return first.size >= _LEAST and dense(first, *others) and all(a.shape == first.shape for a in others)
 
         def compiled(*args: Any) -> Array:
-            number = args[0].dtype.type
-            flat, out, flat_out = flattened(args[:arrays], args[arrays - 1])
-            loop(*flat, flat_out, tuple(number(p) for p in args[arrays:]))
+            given, numbers = args[:arrays], tuple(args[0].dtype.type(p) for p in args[arrays:])
+            if arrays > 1 and not any(given[0].strides):
+                flat, out, flat_out = flattened(given[1:], given[-1])
+                loop_of_uniform(given[0][(0,) * given[0].ndim], *flat, flat_out, numbers)
+            else:
+                flat, out, flat_out = flattened(given, given[-1])
+                loop(*flat, flat_out, numbers)
             return out
 
         return kernel(reference).compiled(when=pays)(compiled)
@@ -51,35 +58,32 @@ def flattened(arrays: tuple[Array, ...], like: Array) -> tuple[list[Array], Arra
     return [a.transpose(order).reshape(-1) for a in arrays], out, out.transpose(order).reshape(-1)
 
 
-def _loop_of_one(function: Compiled) -> Compiled:
-    def block(x: Any, out: Any, numbers: Any, start: int, stop: int) -> None:
-        x, out = x[start:stop], out[start:stop]
-        for i in range(len(out)):
-            out[i] = function(x[i], *numbers)
+_LOOP = """
+def block({names}, out, numbers, start, stop):
+    {sliced} = {slices}
+    for i in range(len(out)):
+        out[i] = function({items}, *numbers)
 
-    on_block = _named(block, function)
-
-    def loop(x: Any, out: Any, numbers: Any) -> None:
-        parallel_for(on_block, (x, out, numbers), len(out), _BLOCK)
-
-    return _named(loop, function)
+def loop({names}, out, numbers):
+    parallel_for(on_block, ({names}, out, numbers), len(out), {block})
+"""
 
 
-def _loop_of_two(function: Compiled) -> Compiled:
-    def block(x: Any, y: Any, out: Any, numbers: Any, start: int, stop: int) -> None:
-        x, y, out = x[start:stop], y[start:stop], out[start:stop]
-        for i in range(len(out)):
-            out[i] = function(x[i], y[i], *numbers)
-
-    on_block = _named(block, function)
-
-    def loop(x: Any, y: Any, out: Any, numbers: Any) -> None:
-        parallel_for(on_block, (x, y, out, numbers), len(out), _BLOCK)
-
-    return _named(loop, function)
-
-
-def _named(loop: Callable[..., None], function: Any) -> Compiled:
-    """A loop under the name of what it calls: what is kept on disk is told apart by names."""
-    loop.__qualname__ = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}.{loop.__name__}"
-    return exact(loop)
+def _loop(function: Any, arrays: int, uniform: bool) -> Compiled:
+    """The loop over so many arrays, of which the first may be one number instead; its code is generated."""
+    names = [f"x{k}" for k in range(arrays)]
+    running = [*names[uniform:], "out"]
+    source = _LOOP.format(
+        names=", ".join(names),
+        sliced=", ".join(running),
+        slices=", ".join(f"{name}[start:stop]" for name in running),
+        items=", ".join(f"{name}[i]" if name in running else name for name in names),
+        block=_BLOCK,
+    )
+    scope = {"function": function, "parallel_for": parallel_for, "__name__": __name__}
+    exec(compile(source, __file__, "exec"), scope)
+    for name in ("block", "loop"):  # what is kept on disk is told apart by names
+        of = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+        scope[name].__qualname__ = f"{of}.{name}{'_of_uniform' if uniform else ''}"
+    scope["on_block"] = exact(scope["block"])
+    return exact(scope["loop"])

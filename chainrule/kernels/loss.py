@@ -1,4 +1,4 @@
-"""Cross entropy of classes from logits, without their probabilities in memory."""
+"""Losses: cross entropy of classes from logits, without their probabilities in memory, and losses element by element."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import compiled, dense, kernel, parallel_for
-from .math import log
+from .layer import compiled, dense, inlined, kernel, parallel_for
+from .math import log, sigmoid, softplus
 from .memory import empty
 from .softmax import block_of, exponentials, rows_of, sums_of_exponentials
 
@@ -79,3 +79,43 @@ def _cross_entropy_gradient(g: Any, loss: Any, x: Any, index: Any, out: Any, blo
 
 def _numbers(index: Array) -> Array:
     return np.ascontiguousarray(index, np.int64).reshape(-1)
+
+
+# ---- of one element, for ``elementwise``; ``functional.loss`` has the formulae ------------------------------------
+
+
+@inlined
+def squared_error(x: Any, t: Any) -> Any:
+    d = x - t
+    return d * d
+
+
+@inlined
+def squared_error_gradient(g: Any, x: Any, t: Any) -> Any:
+    d = x - t
+    return g * (d + d)
+
+
+@inlined
+def huber(x: Any, t: Any, delta: Any) -> Any:
+    d = abs(x - t)
+    inner = delta if d > delta else d
+    return inner * (d - type(x)(0.5) * inner)
+
+
+@inlined
+def huber_gradient(g: Any, x: Any, t: Any, delta: Any) -> Any:
+    d = x - t
+    d = delta if d > delta else d
+    return g * (-delta if d < -delta else d)
+
+
+@inlined
+def binary_cross_entropy_of_logits(x: Any, t: Any) -> Any:
+    positive = x if x > 0 else type(x)(0)
+    return softplus(-abs(x)) + (positive - t * x)  # in this order, what is small is not lost
+
+
+@inlined
+def binary_cross_entropy_of_logits_gradient(g: Any, x: Any, t: Any) -> Any:
+    return g * (sigmoid(x) - t)
