@@ -504,6 +504,7 @@ def _affine_last(x: Any, mean: Any, scale: Any, shift: Any, y: Any, rows: int) -
 
 @compiled
 def _affine_last_block(x: Any, mean: Any, scale: Any, shift: Any, y: Any, rows: int, start: int, stop: int) -> None:
+    start, stop = len(x) - stop, len(x) - start  # backward: the first pass has left the end in the cache
     e = start // rows
     m, a, b = mean[e], scale[e], shift[e]
     for i in range(start, stop):
@@ -521,6 +522,7 @@ def _gradient_last(g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any
 def _gradient_last_block(
     g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any, gx: Any, rows: int, start: int, stop: int
 ) -> None:
+    start, stop = len(x) - stop, len(x) - start  # backward: the first pass has left the end in the cache
     e = start // rows
     m, a, b, d = mean[e], scale[e], slope[e], level[e]
     for i in range(start, stop):
@@ -579,7 +581,7 @@ def _affine_first(x: Any, mean: Any, scale: Any, shift: Any, y: Any, rows: int) 
 
 @compiled
 def _affine_first_block(x: Any, mean: Any, scale: Any, shift: Any, y: Any, start: int, stop: int) -> None:
-    for i in range(start, stop):
+    for i in range(len(x) - stop, len(x) - start):
         row, to, k = x[i], y[i], i % len(mean)
         m, a, b = mean[k], scale[k], shift[k]
         for j in range(len(row)):
@@ -596,7 +598,7 @@ def _gradient_first(g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: An
 def _gradient_first_block(
     g: Any, x: Any, mean: Any, scale: Any, slope: Any, level: Any, gx: Any, start: int, stop: int
 ) -> None:
-    for i in range(start, stop):
+    for i in range(len(x) - stop, len(x) - start):
         above, row, to, k = g[i], x[i], gx[i], i % len(mean)
         m, a, b, d = mean[k], scale[k], slope[k], level[k]
         for j in range(len(row)):
