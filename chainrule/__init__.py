@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         value_and_grad,
         vjp,
     )
-    from .viz import summary
+    from .viz.summary import summary
 
 __version__ = "0.1.0"
 
