@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .layer import array_at, carray, compiled, narrow_tile, parallel_for, tile, tile_columns, tile_rows, vector_length
+from .layer import array_at, carray, compiled, narrow_tile, parallel_for, tile, tile_columns, tile_rows, transpose, transpose_rest, vector_length
 
 _DEPTH = 384  # of the inner dimension at a time, so that a panel stays in the first cache
 _COPIED = 1 << 20  # numbers of each matrix that are copied at a time
@@ -101,10 +101,20 @@ def _pack_panel(a: Any, panel: Any, width: int) -> None:
             for j in range(filled):
                 row[j] = source[j]
     elif a.strides[0] == a.itemsize:
-        for j in range(filled):
-            source, column = array_at(a, a[:, j:].ctypes.data, k), panel[j:]
-            for i in range(k):
-                column[i * width] = source[i]
+        lanes = vector_length(a)
+        for j in range(0, filled, lanes):
+            count, whole = min(lanes, filled - j), 0
+            if count == lanes or count == tile_rows() % lanes:
+                whole = k // lanes * lanes
+                for i in range(0, whole, lanes):
+                    source, place = a[i:, j:].ctypes.data, panel[i * width + j :].ctypes.data
+                    if count == lanes:
+                        transpose(a, source, a.strides[1], place, width * a.itemsize)
+                    else:
+                        transpose_rest(a, source, a.strides[1], place, width * a.itemsize)
+            for c in range(j, j + count):
+                for i in range(whole, k):
+                    panel[i * width + c] = a[i, c]
     else:
         for i in range(k):
             for j in range(filled):

@@ -306,6 +306,58 @@ def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
     return tile
 
 
+def _transposition(count_of: Any) -> Any:
+    @intrinsic
+    def transpose(typingctx: Any, like: Any, source: Any, source_step: Any, out: Any, out_step: Any) -> Any:
+        """Transpose a small matrix: ``count`` rows, each as long as a vector, become the columns of as many rows.
+
+        ``source`` and ``out`` are addresses, the steps between rows count bytes, and ``like`` is an array of their dtype.
+        """
+        scalar, word = like.dtype, types.intp
+        size = scalar.bitwidth // 8
+        lanes = VECTOR // size
+        count = count_of(lanes)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _, source, source_step, out, out_step = args
+            number = context.get_data_type(scalar)
+            vector = ir.VectorType(number, lanes)
+
+            def at(base: Any, step: Any, i: int, kind: Any, lane: int = 0) -> Any:
+                place = builder.add(base, builder.add(builder.mul(step, _WORD(i)), _WORD(lane * size)))
+                return builder.inttoptr(place, kind.as_pointer())
+
+            def shuffled(a: Any, b: Any, lanes_of: list[int]) -> Any:
+                return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes_of)), lanes_of))
+
+            rows = [builder.load(at(source, source_step, i, vector), align=size) for i in range(count)]
+            rows += [ir.Constant(vector, ir.Undefined)] * (lanes - count)
+            distance = 1
+            while distance < lanes:  # exchange the off-diagonal blocks of ever larger squares
+                first = [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)]
+                second = [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)]
+                for i in (i for i in range(lanes) if not i & distance):
+                    a, b = rows[i], rows[i + distance]
+                    rows[i], rows[i + distance] = shuffled(a, b, first), shuffled(a, b, second)
+                distance *= 2
+            for i, row in enumerate(rows):
+                lane = 0
+                while lane < count:  # in powers of two, so that nothing is written past the end
+                    length = 1 << ((count - lane).bit_length() - 1)
+                    part = row if length == lanes else shuffled(row, row, list(range(lane, lane + length)))
+                    kind = ir.VectorType(number, length)
+                    builder.store(part, at(out, out_step, i, kind, lane), align=size)
+                    lane += length
+            return context.get_dummy_value()
+
+        return types.void(like, word, word, word, word), codegen
+
+    return transpose
+
+
+#: Of a vector's length of rows, and of those that a tile has beyond.
+transpose, transpose_rest = _transposition(lambda lanes: lanes), _transposition(lambda lanes: TILE_ROWS % lanes)
+
 tile, narrow_tile, low_tile = _tile(TILE_VECTORS), _tile(1), _tile(TILE_VECTORS, LOW_TILE_ROWS)
 
 
