@@ -12,7 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from .layer import array_at, carray, compiled, narrow_tile, parallel_for, tile, tile_columns, tile_rows, transpose, transpose_rest, vector_length
+from .layer import (
+    array_at,
+    carray,
+    compiled,
+    narrow_tile,
+    parallel_for,
+    tile,
+    tile_columns,
+    tile_rows,
+    transpose,
+    transpose_rest,
+    vector_length,
+)
 
 _DEPTH = 384  # of the inner dimension at a time, so that a panel stays in the first cache
 _COPIED = 1 << 20  # numbers of each matrix that are copied at a time
