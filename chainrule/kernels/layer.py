@@ -124,10 +124,6 @@ class Compiled:
     def __call__(self, *args: Any) -> Any:
         return (self._dispatcher or self.dispatcher)(*args)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """By its name: what Numba's cache takes a function for that another one refers to."""
-        return str, (f"{self._function.__module__}.{self._function.__qualname__}",)
-
     @property
     def dispatcher(self) -> Any:
         """Numba's own object for it."""
