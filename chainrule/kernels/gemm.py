@@ -80,7 +80,7 @@ def _gemm(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
 
 @compiled
 def _read_in_place(a: Any, wide: int) -> Any:
-    """Whether the left matrix is read where it is: it is not read often, or lies in order, so that a copy would not be faster."""
+    """Whether the left matrix is read where it is: it is not read often, or lies in an order in which that is as fast."""
     return wide <= _FEW_PANELS or a.strides[1] == a.itemsize or a.strides[0] == a.itemsize
 
 
