@@ -254,6 +254,8 @@ DIRECT = {
     "first layer": ((3, 1, 12, 13), (6, 1, 5, 5), Window.of((5, 5), padding=2), 1),
     "to one channel": ((2, 20, 9, 8), (1, 20, 3, 3), Window.of((3, 3), 1, 1), 1),
     "many positions": ((3, 3, 40, 37), (8, 3, 3, 3), Window.of((3, 3), 1, 1), 1),
+    "neighbours as one row": ((2, 6, 10, 10), (5, 6, 5, 5), Window.of((5, 5), 1, 2), 1),
+    "neighbours as one row and stride": ((5, 2, 8, 12), (1, 2, 2, 3), Window.of((2, 3), 2, 1), 1),
     "1d": ((2, 3, 9), (4, 3, 3), Window.of((3,), 1, 1), 1),
     "3d": ((2, 3, 4, 5, 6), (4, 3, 3, 2, 1), Window.of((3, 2, 1), 2, 1), 1),
 }  # fmt: skip
@@ -365,6 +367,13 @@ def test_kernels_do_not_depend_on_the_number_of_threads(case):
     for others in results[1:]:
         for a, b in zip(results[0], others, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@needs_numba
+@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (40, 2, 30), (2, 70, 9, 9), (4, 3, 2, 1, 40)])
+def test_gradient_of_the_bias(shape):
+    for g in in_memory_orders(rng.standard_normal(shape)):
+        close(direct.sum_positions(g), kernels.sum_positions.reference(g), 1e-12)
 
 
 @needs_numba

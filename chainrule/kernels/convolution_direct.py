@@ -25,6 +25,7 @@ from .layer import Native, compiled, parallel_for
 from .memory import empty
 from .window import Size, Window, channels_first, channels_last
 
+_NEAREST = 24 << 10  # bytes of the nearest cache that weights may take
 _POSITIONS = 256  # for which a block of the weight's gradient sums before it goes on to the next tile
 
 
@@ -57,6 +58,8 @@ class Path(NamedTuple):
     elements: Array  # of the kernel, numbered row by row
     parts: Array  # the distance of each part from the row's start
     length: int  # of a part
+    row: int  # how many rows follow each other in the last dimension
+    step: int  # if their results do too, and what they see is one part there: the distance of their starts; else 0
 
 
 class Plan(NamedTuple):
@@ -121,12 +124,14 @@ def _plan(
         places = _outer([axis.places for axis in along], result) * out_channels
         elements = _outer([np.array(axis.elements, np.int64) for axis in along], kernel)
         shifts = [np.array(axis.shifts, np.int64) for axis in along]
-        length, last = channels // groups, shifts[-1]
+        length, last, step = channels // groups, shifts[-1], 0
         if groups == 1 and len(last) and (np.diff(last) == 1).all():  # neighbours in the last dimension are one part
             length, shifts[-1] = channels * len(last), last[:1]
+            if len(along[-1].starts) > 1 and (np.diff(along[-1].places) == 1).all():
+                step = int(along[-1].starts[1] - along[-1].starts[0]) * channels
         parts = _outer(shifts, padded) * channels
         first = parts.min(initial=0)
-        paths.append(Path(starts + first, places, elements, parts - first, length))
+        paths.append(Path(starts + first, places, elements, parts - first, length, len(along[-1].starts), step))
     return Plan(tuple(padding), result, tuple(paths))
 
 
@@ -176,20 +181,49 @@ def _flat(x: Array) -> Array:
 def _product(path: Path, x: Array, weight: Array, bias: Array | None, groups: int, transposed: bool, y: Array) -> None:
     a, b = weight.shape[0] // groups, weight.shape[1]
     inner, outer = (a, b) if transposed else (b, a)
+    start = np.zeros((groups, outer), x.dtype) if bias is None else bias.reshape(groups, outer)
     rows = len(x) * len(path.starts)
     shape = tile(rows, outer, x.dtype)
     height, width = measures(shape)
     panels = -(-outer // width)
     packed = empty((groups * panels, len(path.elements) * inner, width), x.dtype)
     _pack(weight, path.elements, groups, transposed, packed)
-    start = np.zeros((groups, panels * width), x.dtype)
-    if bias is not None:
-        start[:, :outer] = bias.reshape(groups, outer)
+    times = neighbours(path, outer, x.dtype)
+    if times > 1:
+        matrix = packed.reshape(len(path.parts), path.length, width)[..., :outer]
+        path = together(path, times)
+        packed = np.zeros((1, len(path.parts) * path.length, width), x.dtype)
+        for part in _shares(packed.reshape(len(path.parts), path.length, width), matrix, path.step, times):
+            part[...] = matrix
+        start, outer, rows = np.tile(start, times), outer * times, rows // times
+    added = np.zeros((groups, panels * width), x.dtype)
+    added[:, :outer] = start
     block = height * min(8, -(-rows // height))
     parts = min(groups * panels, -(-16 * block // rows))  # into which the panels are divided, where rows are few
     share = -(-groups * panels // parts)
     distances = path.parts * x.itemsize
-    _multiply(x, path.starts, distances, path.length, groups, inner, packed, start, y, path.places, outer, block, share, shape)
+    _multiply(x, path.starts, distances, path.length, groups, inner, packed, added, y, path.places, outer, block, share, shape)
+
+
+def neighbours(path: Path, outer: int, dtype: Any) -> int:
+    """How many neighbours in the last dimension are best taken as one row, with a result for each in a vector's lanes."""
+    if not path.step:
+        return 1
+    lanes = microkernel().VECTOR // dtype.itemsize
+    possible = [n for n in range(1, lanes // outer + 1) if path.row % n == 0] or [1]
+    return min(possible, key=lambda n: ((path.length + (n - 1) * path.step) / n, -n))
+
+
+def together(path: Path, times: int) -> Path:
+    """So many neighbours as one row, which sees what any of them sees."""
+    length = path.length + (times - 1) * path.step
+    return path._replace(starts=path.starts[::times], places=path.places[::times], length=length, row=path.row // times)
+
+
+def _shares(together: Array, alone: Array, step: int, times: int) -> list[Array]:
+    """The views (parts, length, O) of what each of the neighbours has in (parts, their length, times O)."""
+    length, outer = alone.shape[1:]
+    return [together[:, k * step : k * step + length, k * outer : (k + 1) * outer] for k in range(times)]
 
 
 def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
@@ -198,30 +232,39 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     plan = forward_plan(x.shape[2:], channels, o, window, groups)
     (path,) = plan.paths
     inside, outside = channels // groups, o // groups
-    shape = tile(path.length, outside, x.dtype)
+    times = neighbours(path, outside, x.dtype)
+    wide = together(path, times)
+    shape = tile(wide.length, outside * times, x.dtype)
     height, width = measures(shape)
-    padded, g = _flat(pad(x, plan.padding, max(0, height - path.length))), _flat(pad(g, ((0, 0),) * (g.ndim - 2)))
-    positions = len(x) * len(path.starts)
+    padded, g = _flat(pad(x, plan.padding, max(0, height - wide.length))), _flat(pad(g, ((0, 0),) * (g.ndim - 2)))
+    positions = len(x) * len(wide.starts)
     weight = empty((o, inside, *window.kernel), x.dtype)
     if 1 < groups == channels == o:
         chunk = -(-positions // 32)
         sums = empty((-(-positions // chunk), elements, o), x.dtype)
         _depthwise_weight(padded, path.starts, path.parts, g, path.places, chunk, sums, weight.reshape(o, elements))
         return weight
-    panels = -(-outside // width)
+    panels = -(-outside * times // width)
     # tiles of rows, each within a part; the last of a part overlaps the one before, or reaches into the slack
-    firsts = np.maximum(0, np.minimum(np.arange(0, path.length, height), path.length - height))
-    tiles = (path.parts[:, None] + firsts).reshape(-1)
-    along = np.arange(path.length)
+    firsts = np.maximum(0, np.minimum(np.arange(0, wide.length, height), wide.length - height))
+    tiles = (wide.parts[:, None] + firsts).reshape(-1)
+    along = np.arange(wide.length)
     which = np.minimum(along // height, len(firsts) - 1)
     within = which * height + along - firsts[which]
-    rows = (np.arange(len(path.parts))[:, None] * (len(firsts) * height) + within).reshape(-1)  # of each row, where it is
+    rows = (np.arange(len(wide.parts))[:, None] * (len(firsts) * height) + within).reshape(-1)  # of each row, where it is
     share = min(48, len(tiles))  # tiles of a block, which see the same part of x
     blocks = -(-len(tiles) // share) * panels * groups
     chunks = max(1, min(-(-16 // blocks), positions // _POSITIONS))
     sums = empty((chunks, groups * panels, len(tiles) * height, width), x.dtype)
-    _correlate(padded, path.starts, tiles * x.itemsize, g, path.places, groups, inside, outside, share, shape, sums)
-    _unpack(sums, groups, rows, weight.reshape(o, inside, elements))
+    _correlate(padded, wide.starts, tiles * x.itemsize, g, wide.places, groups, inside, outside * times, share, shape, sums)
+    if times > 1:
+        found = sums.sum(axis=0)[0, rows].reshape(len(path.parts), wide.length, width)
+        total = np.zeros((len(path.parts), path.length, outside), x.dtype)
+        for part in _shares(found, total, path.step, times):
+            total += part
+        weight.reshape(o, inside, elements)[...] = total.reshape(elements, inside, outside).transpose(2, 1, 0)
+    else:
+        _unpack(sums, groups, rows, weight.reshape(o, inside, elements))
     return weight
 
 
@@ -239,6 +282,18 @@ def tile(rows: int, columns: int, dtype: Any) -> tuple[tuple[Any, ...], tuple[An
 def measures(shape: tuple[tuple[Any, ...], tuple[Any, ...]]) -> tuple[int, int]:
     """Rows and columns of a tile."""
     return len(shape[0]), len(shape[1]) * microkernel().VECTOR // shape[0][0].itemsize
+
+
+def sum_positions(g: Array) -> Array:
+    """As ``convolution.sum_positions``."""
+    last = pad(g, ((0, 0),) * (g.ndim - 2))
+    rows = last.reshape(last.size // last.shape[-1], last.shape[-1])
+    while rows.shape[1] < 64 and len(rows) % 2 == 0:  # several rows as one that fills vectors
+        rows = rows.reshape(len(rows) // 2, 2 * rows.shape[1])
+    sums = np.zeros((32, rows.shape[1]), g.dtype)
+    _sum_rows(rows, sums)
+    total: Array = sums.reshape(-1, g.shape[1]).sum(axis=0)
+    return total
 
 
 # ---- padding --------------------------------------------------------------------------------------------
@@ -382,6 +437,9 @@ def _multiply_block(
     within = np.arange(height) * (width * item)
     flat = y.reshape(y.size)
     divisions = (len(packed) + share - 1) // share
+    step = height if packed.size * item < _NEAREST else rows  # all panels for a tile, or all tiles for a panel
+    # where rows follow each other, a tile may reach into the next, which is still to come
+    follow = len(packed) == 1 and y.shape[1] == len(places) * outer
     for block in range(start, stop):
         first = block // divisions * rows
         there = min(rows, len(x) * len(starts) - first)
@@ -392,31 +450,24 @@ def _multiply_block(
                 p += 1
                 if p == len(starts):
                     n, p = n + 1, 0
-        for index in range(block % divisions * share, min((block % divisions + 1) * share, len(packed))):
-            group, column = index // panels, index % panels * width
-            count, to = min(width, outer - column), (group * outer + column) * item
-            base, weight = address(x) + group * inner * item, address(packed) + index * depth * width * item
-            start_at = address(bias) + index * width * item
-            for t in range(0, there, height):
-                whole = count == width and t + height <= there
-                out = address(y) + to if whole else address(part)
-                out_rows = address(ends) + 8 * t if whole else address(within)
-                multiply_tile(
-                    base,
-                    address(begins) + 8 * t,
-                    address(parts),
-                    len(parts),
-                    length,
-                    weight,
-                    start_at,
-                    out,
-                    out_rows,
-                    shape,
-                )
-                if not whole:
-                    for m in range(min(height, there - t)):
-                        at = (ends[t + m] + to) // item
-                        flat[at : at + count] = part[m, :count]
+        last = min((block % divisions + 1) * share, len(packed))
+        for chunk in range(0, there, step):
+            for index in range(block % divisions * share, last):
+                group, column = index // panels, index % panels * width
+                count, to = min(width, outer - column), (group * outer + column) * item
+                base, weight = address(x) + group * inner * item, address(packed) + index * depth * width * item
+                added = address(bias) + index * width * item
+                for t in range(chunk, min(chunk + step, there), height):
+                    whole = t + height <= there and (count == width or (follow and (there - t - height + 1) * outer >= width))
+                    out = address(y) + to if whole else address(part)
+                    its = address(ends) + 8 * t if whole else address(within)
+                    seen = address(begins) + 8 * t
+                    multiply_tile(base, seen, address(parts), len(parts), length, weight, added, out, its, shape)
+                    if not whole:
+                        for m in range(min(height, there - t)):
+                            row, source = flat[(ends[t + m] + to) // item :], part[m]
+                            for j in range(count):
+                                row[j] = source[j]
 
 
 # ---- the gradient of the weight -------------------------------------------------------------------------
@@ -543,3 +594,27 @@ def _depthwise_weight_block(
                 seen, to = source[parts[e] : parts[e] + channels], total[e]
                 for c in range(channels):
                     to[c] += seen[c] * factor[c]
+
+
+# ---- the gradient of the bias ---------------------------------------------------------------------------
+
+
+@compiled
+def _sum_rows(rows: Any, sums: Any) -> None:
+    parallel_for(_sum_rows_block, (rows, sums), len(sums), 1)
+
+
+@compiled
+def _sum_rows_block(rows: Any, sums: Any, start: int, stop: int) -> None:
+    share, width = (len(rows) + len(sums) - 1) // len(sums), rows.shape[1]
+    for part in range(start, stop):
+        its, total = rows[part * share : (part + 1) * share], sums[part]
+        # four rows at a time, so that the sums are seldom read and written
+        for r in range(0, len(its) - 3, 4):
+            a, b, c, d = its[r], its[r + 1], its[r + 2], its[r + 3]
+            for j in range(width):
+                total[j] += (a[j] + b[j]) + (c[j] + d[j])
+        for r in range(len(its) // 4 * 4, len(its)):
+            row = its[r]
+            for j in range(width):
+                total[j] += row[j]

@@ -28,6 +28,7 @@ from .window import Size, Window, channels_first
 between_input, between_weight = Native("winograd_input", microkernel), Native("winograd_weight", microkernel)
 between_output, between_gradient = Native("winograd_output", microkernel), Native("winograd_output_transposed", microkernel)
 between_sums = Native("winograd_weight_transposed", microkernel)
+expect = Native("expect", microkernel)
 claim, give_back = Native("claim", microkernel), Native("give_back", microkernel)
 
 _TILES = 1024  # of which the gradient of the weight transforms before it sums
@@ -66,7 +67,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, transp
     busy, overflow = np.zeros(get_num_threads(), np.int64), np.zeros(1, np.bool_)
     high, wide = measures(shape)
     if tiles >= 2 * o:  # many tiles: transform the weight once, and some tiles at a time
-        share = high * max(1, min(512 // channels, 4))
+        share = high * max(1, min(512 // channels, 2))
         factors = empty((panels, 36, channels, wide), x.dtype)
         _weights(weight, transposed, factors)
         seen = empty((len(busy), 36, share, channels), x.dtype)
@@ -237,9 +238,14 @@ def _by_tiles_block(
 ) -> None:  # fmt: skip
     down, across, share = (y.shape[1] + 3) // 4, (y.shape[2] + 3) // 4, seen.shape[2]
     own = claim(address(busy), len(busy))
+    places = np.empty(16, np.int64)
     for first in range(start, stop, share):
         count = min(share, stop - first)
         _take(x, before, down, across, first, count, seen[own], 0)
+        for t in range(count):  # bring the result's lines here while there is something to compute
+            n, r = (first + t) // (down * across), (first + t) % (down * across)
+            _places(n, 4 * (r // across), 4 * (r % across), 4, y, address(bias) - address(y), places)
+            expect(address(y), address(places), 16, y.shape[3] * y.itemsize, bias[0])
         for panel in range(len(factors)):
             _multiply(seen[own], count, factors[panel], products[own], shape)
             if not _put(products[own], bias, down, across, first, count, panel * factors.shape[3], y):

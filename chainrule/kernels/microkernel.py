@@ -60,6 +60,13 @@ class _Tile:
     def store(self, vector: Any, address: Any, distance: int = 0) -> None:
         self.builder.store(vector, self._pointer(address, distance, self.vector)).align = self.size
 
+    def expect(self, address: Any, distance: int) -> None:
+        """Bring a line of the cache here that will be written."""
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _INDEX, _INDEX, _INDEX])
+        prefetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
+        self.builder.call(prefetch, [self._pointer(address, distance, ir.IntType(8)), _INDEX(1), _INDEX(3), _INDEX(1)])
+
     def broadcast(self, address: Any) -> Any:
         """The number at an address, in all lanes."""
         return self._splat(self.builder.load(self._pointer(address, 0, self.scalar)))
@@ -138,6 +145,10 @@ def multiply_tile(
             start = tile.load(bias, v * VECTOR)
             for m in range(high):
                 builder.store(start, sums[m][v])
+        results = [builder.add(out, tile.word(places, m)) for m in range(high)]
+        for result in results:
+            for v in range(wide):
+                tile.expect(result, v * VECTOR)
         weight = cgutils.alloca_once_value(builder, weights)
         with cgutils.for_range(builder, count) as part:
             shift = builder.add(base, tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0))
@@ -151,10 +162,9 @@ def multiply_tile(
                     x = tile.broadcast(builder.add(starts[m], distance))
                     for v in range(wide):
                         builder.store(tile.multiply_add(x, columns[v], builder.load(sums[m][v])), sums[m][v])
-        for m in range(high):
-            place = builder.add(out, tile.word(places, m))
+        for m, result in enumerate(results):
             for v in range(wide):
-                tile.store(builder.load(sums[m][v]), place, v * VECTOR)
+                tile.store(builder.load(sums[m][v]), result, v * VECTOR)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -306,6 +316,22 @@ _INPUT, _WEIGHT, _OUTPUT = _winograd([Fraction(n, 4) for n in (0, 3, -3, 6, -6)]
 winograd_input, winograd_weight, winograd_output = _between(_INPUT), _between(_WEIGHT), _between(_OUTPUT, last=True)
 winograd_output_transposed = _between(_transposed(_OUTPUT))
 winograd_weight_transposed = _between(_transposed(_WEIGHT), last=True)
+
+
+@intrinsic
+def expect(typingctx: Any, x: Any, places: Any, count: Any, size: Any, zero: Any) -> Any:
+    """Bring ``size`` bytes at each of ``count`` distances from an address here, to be written soon."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, places, count, size, _ = args
+        tile = _Tile(builder, zero)
+        with cgutils.for_range(builder, count) as place:
+            start = builder.add(x, tile.word(builder.add(places, builder.mul(place.index, _WORD(8))), 0))
+            with cgutils.for_range(builder, builder.udiv(size, _WORD(64))) as line:
+                tile.expect(builder.add(start, builder.mul(line.index, _WORD(64))), 0)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4, zero), codegen
 
 
 @intrinsic
