@@ -248,9 +248,11 @@ DIRECT = {
     "groups": ((2, 40, 6, 5), (60, 20, 3, 3), Window.of((3, 3), 2, 1), 2),
     "depthwise": ((2, 20, 6, 5), (20, 1, 3, 3), Window.of((3, 3), 1, 1), 20),
     "depthwise and stride": ((3, 8, 6, 5), (8, 1, 3, 2), Window.of((3, 2), 2), 8),
+    "depthwise of many": ((2, 35, 6, 5), (35, 1, 3, 4), Window.of((3, 4), 1, 1), 35),
     "depthwise times 2": ((2, 4, 6, 5), (8, 1, 3, 3), Window.of((3, 3)), 4),
     "one pixel": ((2, 70, 4, 5), (33, 70, 1, 1), Window.of((1, 1)), 1),
     "one of all": ((1, 1, 1, 1), (1, 1, 1, 1), Window.of((1, 1)), 1),
+    "few positions": ((2, 50, 5, 6), (150, 50, 3, 3), Window.of((3, 3), 2, 1), 1),
     "first layer": ((3, 1, 12, 13), (6, 1, 5, 5), Window.of((5, 5), padding=2), 1),
     "to one channel": ((2, 20, 9, 8), (1, 20, 3, 3), Window.of((3, 3), 1, 1), 1),
     "many positions": ((3, 3, 40, 37), (8, 3, 3, 3), Window.of((3, 3), 1, 1), 1),
@@ -369,6 +371,7 @@ def test_kernels_do_not_depend_on_the_number_of_threads(case):
             np.testing.assert_array_equal(a, b)
 
 
+@needs_numba
 @needs_numba
 @pytest.mark.parametrize("shape", [(3, 6, 5, 7), (40, 2, 30), (2, 70, 9, 9), (4, 3, 2, 1, 40)])
 def test_gradient_of_the_bias(shape):

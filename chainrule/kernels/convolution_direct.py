@@ -36,6 +36,7 @@ def microkernel() -> Any:
 
 
 multiply_tile, correlate_tile = Native("multiply_tile", microkernel), Native("correlate_tile", microkernel)
+scale_tile, scale_sums_tile = Native("scale_tile", microkernel), Native("scale_sums_tile", microkernel)
 address = Native("address", microkernel)
 
 # ---- what depends on shapes alone -----------------------------------------------------------------------
@@ -149,6 +150,8 @@ def _outer(numbers: Sequence[Array], size: Sequence[int]) -> Array:
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
     """As ``convolution.convolve``."""
     plan = forward_plan(x.shape[2:], x.shape[1], weight.shape[0], window, groups)
+    if groups == 1 and len(x) * prod(plan.size) <= 64 and weight.size > 1 << 16:
+        return _of_few_positions(plan, x, weight, bias, window)
     return _follow(plan, x, weight, bias, groups, False)
 
 
@@ -167,9 +170,36 @@ def _follow(plan: Plan, x: Array, weight: Array, bias: Array | None, groups: int
         if 1 < groups == x.shape[1] == o:
             elements = np.ascontiguousarray(weight[:, 0, path.elements].T)
             start = np.zeros(o, x.dtype) if bias is None else np.ascontiguousarray(bias)
-            _depthwise(padded, path.starts, path.parts, elements, start, y, path.places)
+            lanes, shape = depthwise_tile(o, 6, x.dtype)
+            _depthwise(padded, path.starts, path.parts, elements, start, y, path.places, lanes, shape)
         else:
             _product(path, padded, weight, bias, groups, transposed, y)
+    return channels_first(result)
+
+
+def _of_few_positions(plan: Plan, x: Array, weight: Array, bias: Array | None, window: Window) -> Array:
+    """The product the other way round, weight times what the window sees: the large matrix is read once, where it lies."""
+    (path,) = plan.paths
+    padded = pad(x, plan.padding)
+    elements = _outer([np.arange(k) * d for k, d in zip(window.kernel, window.dilation, strict=True)], padded.shape[1:-1])
+    seen = (np.arange(x.shape[1])[:, None] + elements * x.shape[1]).reshape(-1)
+    images = np.arange(len(x))[:, None] * (padded.size // len(x))
+    columns = padded.reshape(padded.size)[seen[:, None] + (images + path.starts).reshape(-1)]
+    o, (inner, positions) = len(weight), columns.shape
+    shape = tile(o, positions, x.dtype)
+    width = measures(shape)[1]
+    panels = -(-positions // width)
+    packed = np.zeros((panels, inner, width), x.dtype)
+    for k, panel in enumerate(packed):
+        some = columns[:, k * width : (k + 1) * width]
+        panel[:, : some.shape[1]] = some
+    y, rows = empty((1, o * positions), x.dtype), np.arange(o)
+    zero, none = np.zeros(1, np.int64), np.zeros((1, panels * width), x.dtype)
+    weight = np.ascontiguousarray(weight).reshape(1, o * inner)
+    block = 2 * len(shape[0])
+    _multiply(weight, rows * inner, zero, inner, 1, inner, packed, none, y, rows * positions, positions, block, panels, shape)
+    result = empty((len(x), *plan.size, o), x.dtype)
+    np.add(y.reshape(o, positions).T, 0 if bias is None else bias, out=result.reshape(positions, o))
     return channels_first(result)
 
 
@@ -242,7 +272,9 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     if 1 < groups == channels == o:
         chunk = -(-positions // 32)
         sums = empty((-(-positions // chunk), elements, o), x.dtype)
-        _depthwise_weight(padded, path.starts, path.parts, g, path.places, chunk, sums, weight.reshape(o, elements))
+        lanes, shape = depthwise_tile(o, 9 if elements > 5 else 3, x.dtype)
+        total = weight.reshape(o, elements)
+        _depthwise_weight(padded, path.starts, path.parts, g, path.places, chunk, sums, total, lanes, shape)
         return weight
     panels = -(-outside * times // width)
     # tiles of rows, each within a part; the last of a part overlaps the one before, or reaches into the slack
@@ -277,6 +309,12 @@ def tile(rows: int, columns: int, dtype: Any) -> tuple[tuple[Any, ...], tuple[An
         best = 0
     two = -(-columns // (2 * lanes)) * 2 * lanes
     return (zero,) * heights[best], (zero,) * (1 if columns <= lanes or two * 5 > columns * 6 else 2)
+
+
+def depthwise_tile(channels: int, rows: int, dtype: Any) -> tuple[int, tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """The lanes of a vector, and the shape of a tile of so many rows."""
+    lanes, zero = microkernel().VECTOR // dtype.itemsize, dtype.type(0)
+    return lanes, ((zero,) * rows, (zero,) * (2 if channels % (2 * lanes) == 0 else 1))
 
 
 def measures(shape: tuple[tuple[Any, ...], tuple[Any, ...]]) -> tuple[int, int]:
@@ -548,29 +586,42 @@ def _unpack_block(sums: Any, groups: int, rows: Any, weight: Any, start: int, st
 
 
 @compiled
-def _depthwise(x: Any, starts: Any, parts: Any, weight: Any, bias: Any, y: Any, places: Any) -> None:
-    parallel_for(_depthwise_block, (x, starts, parts, weight, bias, y, places), len(x) * len(starts), 256)
+def _depthwise(x: Any, starts: Any, parts: Any, weight: Any, bias: Any, y: Any, places: Any, lanes: int, shape: Any) -> None:
+    """Tiles of channels where they fill vectors, and loops over the rest."""
+    arguments = (x, starts, parts, weight, bias, y, places, lanes, shape)
+    parallel_for(_depthwise_block, arguments, len(x) * len(starts), 60 * len(shape[0]))
 
 
 @compiled
 def _depthwise_block(
-    x: Any, starts: Any, parts: Any, weight: Any, bias: Any, y: Any, places: Any, start: int, stop: int
+    x: Any, starts: Any, parts: Any, weight: Any, bias: Any, y: Any, places: Any, lanes: int, shape: Any, start: int, stop: int
 ) -> None:
-    channels = len(bias)
-    for r in range(start, stop):
-        n, p = r // len(starts), r % len(starts)
-        source, to = x[n, starts[p] :], y[n, places[p] : places[p] + channels]
-        for c in range(channels):
-            to[c] = bias[c]
-        for e in range(len(parts)):
-            seen, factor = source[parts[e] : parts[e] + channels], weight[e]
-            for c in range(channels):
-                to[c] += seen[c] * factor[c]
+    channels, item, height, width = len(bias), x.itemsize, len(shape[0]), len(shape[1]) * lanes
+    begins, ends, distances = np.empty(height, np.int64), np.empty(height, np.int64), parts * item
+    whole = channels // width * width
+    for first in range(start, stop, height):
+        for m in range(height):
+            r = min(first + m, stop - 1)  # those beyond the last are the last again
+            n, p = r // len(starts), r % len(starts)
+            begins[m], ends[m] = (n * x.shape[1] + starts[p]) * item, (n * y.shape[1] + places[p]) * item
+            source, to = x[n, starts[p] :], y[n, places[p] : places[p] + channels]
+            for c in range(whole, channels):
+                total = bias[c]
+                for e in range(len(parts)):
+                    total += source[parts[e] + c] * weight[e, c]
+                to[c] = total
+        for c in range(0, whole * item, width * item):
+            scale_tile(
+                address(x) + c, address(begins), address(distances), len(parts), address(weight) + c, channels * item,
+                address(bias) + c, address(y) + c, address(ends), shape,
+            )  # fmt: skip
 
 
 @compiled
-def _depthwise_weight(x: Any, starts: Any, parts: Any, g: Any, places: Any, chunk: int, sums: Any, weight: Any) -> None:
-    parallel_for(_depthwise_weight_block, (x, starts, parts, g, places, chunk, sums), len(sums), 1)
+def _depthwise_weight(
+    x: Any, starts: Any, parts: Any, g: Any, places: Any, chunk: int, sums: Any, weight: Any, lanes: int, shape: Any
+) -> None:
+    parallel_for(_depthwise_weight_block, (x, starts, parts, g, places, chunk, sums, lanes, shape), len(sums), 1)
     for c in range(len(weight)):
         for e in range(len(parts)):
             total = sums[0, e, c]
@@ -581,19 +632,33 @@ def _depthwise_weight(x: Any, starts: Any, parts: Any, g: Any, places: Any, chun
 
 @compiled
 def _depthwise_weight_block(
-    x: Any, starts: Any, parts: Any, g: Any, places: Any, chunk: int, sums: Any, start: int, stop: int
+    x: Any, starts: Any, parts: Any, g: Any, places: Any, chunk: int, sums: Any, lanes: int, shape: Any, start: int, stop: int
 ) -> None:
-    channels = sums.shape[2]
+    channels, item, height, width = sums.shape[2], x.itemsize, len(shape[0]), len(shape[1]) * lanes
+    begins, ends = np.empty(_POSITIONS, np.int64), np.empty(_POSITIONS, np.int64)
+    # some parts at a time; where there are fewer, the first ones again, into sums that nobody reads
+    distances = np.zeros((len(parts) + height - 1) // height * height, np.int64)
+    distances[: len(parts)] = parts * item
+    total = np.empty((len(distances), channels), x.dtype)
+    whole = channels // width * width
     for part in range(start, stop):
-        total = sums[part]
         total[:] = 0
-        for r in range(part * chunk, min((part + 1) * chunk, len(x) * len(starts))):
-            n, p = r // len(starts), r % len(starts)
-            source, factor = x[n, starts[p] :], g[n, places[p] : places[p] + channels]
-            for e in range(len(parts)):
-                seen, to = source[parts[e] : parts[e] + channels], total[e]
-                for c in range(channels):
-                    to[c] += seen[c] * factor[c]
+        end = min((part + 1) * chunk, len(x) * len(starts))
+        for first in range(part * chunk, end, _POSITIONS):
+            count = min(_POSITIONS, end - first)
+            for m in range(count):
+                n, p = (first + m) // len(starts), (first + m) % len(starts)
+                begins[m], ends[m] = (n * x.shape[1] + starts[p]) * item, (n * g.shape[1] + places[p]) * item
+                for e in range(len(parts)):
+                    for c in range(whole, channels):
+                        total[e, c] += x[n, starts[p] + parts[e] + c] * g[n, places[p] + c]
+            for c in range(0, whole * item, width * item):
+                for e in range(0, len(distances), height):
+                    scale_sums_tile(
+                        address(x) + c, address(begins), address(distances) + 8 * e, address(g) + c, address(ends), count,
+                        address(total) + e * channels * item + c, channels * item, shape,
+                    )  # fmt: skip
+        sums[part] = total[: len(parts)]
 
 
 # ---- the gradient of the bias ---------------------------------------------------------------------------

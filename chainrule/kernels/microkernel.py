@@ -218,6 +218,99 @@ def correlate_tile(
     return signature, codegen
 
 
+@intrinsic
+def scale_tile(
+    typingctx: Any,
+    base: Any,
+    rows: Any,
+    parts: Any,
+    count: Any,
+    weights: Any,
+    step: Any,
+    bias: Any,
+    out: Any,
+    places: Any,
+    shape: Any,
+) -> Any:
+    """A tile of a depthwise convolution: out[m] = bias + sum over p of x[m, p] weights[p], element by element.
+
+    Args: as ``multiply_tile``, but a part is as wide as the tile, and ``step`` is the distance between rows of ``weights``.
+    """
+    signature = types.void(*[types.intp] * 9, shape)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        base, rows, parts, count, weights, step, bias, out, places, _ = args
+        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        sums = tile.sums(high, wide)
+        for v in range(wide):
+            start = tile.load(bias, v * VECTOR)
+            for m in range(high):
+                builder.store(start, sums[m][v])
+        starts = [builder.add(base, tile.word(rows, m)) for m in range(high)]
+        with cgutils.for_range(builder, count) as part:
+            distance = tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0)
+            weight = builder.add(weights, builder.mul(part.index, step))
+            factors = [tile.load(weight, v * VECTOR) for v in range(wide)]
+            for m in range(high):
+                at = builder.add(starts[m], distance)
+                for v in range(wide):
+                    total = tile.multiply_add(tile.load(at, v * VECTOR), factors[v], builder.load(sums[m][v]))
+                    builder.store(total, sums[m][v])
+        for m in range(high):
+            place = builder.add(out, tile.word(places, m))
+            for v in range(wide):
+                tile.store(builder.load(sums[m][v]), place, v * VECTOR)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def scale_sums_tile(
+    typingctx: Any,
+    x: Any,
+    starts: Any,
+    parts: Any,
+    g: Any,
+    places: Any,
+    count: Any,
+    out: Any,
+    step: Any,
+    shape: Any,
+) -> Any:
+    """Add the gradient of a depthwise convolution's weight: out[p] += sum over rows r of x[r, p] g[r], element by element.
+
+    Args: as ``correlate_tile``, for as many parts as the shape has rows, of which ``parts`` has the distances; ``step`` is the
+    distance between the rows of ``out``.
+    """
+    signature = types.void(*[types.intp] * 8, shape)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, starts, parts, g, places, count, out, step, _ = args
+        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        sums = tile.sums(high, wide)
+        at = [builder.add(out, builder.mul(step, _WORD(m))) for m in range(high)]
+        for m in range(high):
+            for v in range(wide):
+                builder.store(tile.load(at[m], v * VECTOR), sums[m][v])
+        with cgutils.for_range(builder, count) as loop:
+            index = builder.mul(loop.index, _WORD(8))
+            left = builder.add(x, tile.word(builder.add(starts, index), 0))
+            right = builder.add(g, tile.word(builder.add(places, index), 0))
+            factors = [tile.load(right, v * VECTOR) for v in range(wide)]
+            for m in range(high):
+                seen = builder.add(left, tile.word(parts, m))
+                for v in range(wide):
+                    total = tile.multiply_add(tile.load(seen, v * VECTOR), factors[v], builder.load(sums[m][v]))
+                    builder.store(total, sums[m][v])
+        for m in range(high):
+            for v in range(wide):
+                tile.store(builder.load(sums[m][v]), at[m], v * VECTOR)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 _Matrix = tuple[tuple[Fraction, ...], ...]
 
 
