@@ -373,13 +373,6 @@ def test_kernels_do_not_depend_on_the_number_of_threads(case):
 
 @needs_numba
 @needs_numba
-@pytest.mark.parametrize("shape", [(3, 6, 5, 7), (40, 2, 30), (2, 70, 9, 9), (4, 3, 2, 1, 40)])
-def test_gradient_of_the_bias(shape):
-    for g in in_memory_orders(rng.standard_normal(shape)):
-        close(direct.sum_positions(g), kernels.sum_positions.reference(g), 1e-12)
-
-
-@needs_numba
 def test_half_precision_is_computed_in_single():
     x, weight = rng.standard_normal((2, 8, 9, 9)).astype("f2"), rng.standard_normal((8, 8, 3, 3)).astype("f2")
     got = F.conv2d(x, weight)

@@ -107,18 +107,6 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
     return direct.convolve_weight(x, g, window, groups)
 
 
-@kernel
-def sum_positions(g: Array) -> Array:
-    """The gradient of a bias: the sum of (N, O, *size) over all but O."""
-    total: Array = np.sum(g, axis=(0, *range(2, g.ndim)))
-    return total
-
-
-@sum_positions.compiled(when=lambda g: dense(g) and g.size > 10_000)
-def _(g: Array) -> Array:
-    return direct.sum_positions(g)
-
-
 def _pays(x: Array, weights: int) -> bool:
     """Whether there is enough to do for a compiled version: about so many multiplications."""
     return bool(x.size) and x.size // x.shape[1] * weights > 30_000

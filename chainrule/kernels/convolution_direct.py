@@ -322,18 +322,6 @@ def measures(shape: tuple[tuple[Any, ...], tuple[Any, ...]]) -> tuple[int, int]:
     return len(shape[0]), len(shape[1]) * microkernel().VECTOR // shape[0][0].itemsize
 
 
-def sum_positions(g: Array) -> Array:
-    """As ``convolution.sum_positions``."""
-    last = pad(g, ((0, 0),) * (g.ndim - 2))
-    rows = last.reshape(last.size // last.shape[-1], last.shape[-1])
-    while rows.shape[1] < 64 and len(rows) % 2 == 0:  # several rows as one that fills vectors
-        rows = rows.reshape(len(rows) // 2, 2 * rows.shape[1])
-    sums = np.zeros((32, rows.shape[1]), g.dtype)
-    _sum_rows(rows, sums)
-    total: Array = sums.reshape(-1, g.shape[1]).sum(axis=0)
-    return total
-
-
 # ---- padding --------------------------------------------------------------------------------------------
 
 
@@ -659,27 +647,3 @@ def _depthwise_weight_block(
                         address(total) + e * channels * item + c, channels * item, shape,
                     )  # fmt: skip
         sums[part] = total[: len(parts)]
-
-
-# ---- the gradient of the bias ---------------------------------------------------------------------------
-
-
-@compiled
-def _sum_rows(rows: Any, sums: Any) -> None:
-    parallel_for(_sum_rows_block, (rows, sums), len(sums), 1)
-
-
-@compiled
-def _sum_rows_block(rows: Any, sums: Any, start: int, stop: int) -> None:
-    share, width = (len(rows) + len(sums) - 1) // len(sums), rows.shape[1]
-    for part in range(start, stop):
-        its, total = rows[part * share : (part + 1) * share], sums[part]
-        # four rows at a time, so that the sums are seldom read and written
-        for r in range(0, len(its) - 3, 4):
-            a, b, c, d = its[r], its[r + 1], its[r + 2], its[r + 3]
-            for j in range(width):
-                total[j] += (a[j] + b[j]) + (c[j] + d[j])
-        for r in range(len(its) // 4 * 4, len(its)):
-            row = its[r]
-            for j in range(width):
-                total[j] += row[j]
