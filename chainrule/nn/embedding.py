@@ -53,7 +53,7 @@ class _Table(Module):
 
         >>> import numpy as np
         >>> from chainrule import nn
-        >>> nn.Embedding.from_pretrained(np.eye(3))(np.array([2]))
+        >>> nn.Embedding.from_pretrained(np.eye(3))(np.array([2])).data
         array([[0., 0., 1.]])
         """
         if embeddings.ndim != 2:
