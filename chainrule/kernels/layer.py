@@ -188,12 +188,17 @@ def _native() -> Any:
 
 
 parallel_for = Native("parallel_for", _native)
-tile, narrow_tile = Native("tile", _native), Native("narrow_tile", _native)
-low_tile, low_tile_rows = Native("low_tile", _native), Native("low_tile_rows", _native)
-tile_rows, tile_columns = Native("tile_rows", _native), Native("tile_columns", _native)
-vector_length = Native("vector_length", _native)
-transpose, transpose_rest = Native("transpose", _native), Native("transpose_rest", _native)
 carray = Native("carray", _native)
 array_at, gemm = Native("array_at", _native), Native("gemm", _native)
 float32_from_bits, bits_of_float32 = Native("float32_from_bits", _native), Native("bits_of_float32", _native)
 float64_from_bits, bits_of_float64 = Native("float64_from_bits", _native), Native("bits_of_float64", _native)
+
+
+def _tiles() -> Any:
+    return import_module("chainrule.kernels.tile")
+
+
+tile, narrow_tile, low_tile = Native("tile", _tiles), Native("narrow_tile", _tiles), Native("low_tile", _tiles)
+tile_rows, low_tile_rows = Native("tile_rows", _tiles), Native("low_tile_rows", _tiles)
+tile_columns, vector_length = Native("tile_columns", _tiles), Native("vector_length", _tiles)
+transpose, transpose_rest = Native("transpose", _tiles), Native("transpose_rest", _tiles)

@@ -19,79 +19,16 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_WORD, _INDEX = ir.IntType(64), ir.IntType(32)
-_FEATURES = {} if config.CPU_NAME else dict(llvm.get_host_cpu_features())
-_ARM = llvm.get_process_triple().startswith(("aarch64", "arm64"))
-_FUSED = _ARM or _FEATURES.get("fma", False)  # without it, a fused product and sum would be a call of the C library
+from .vectors import ARM, VECTOR, Vectors
 
-#: Bytes of a vector.
-VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
+_WORD = ir.IntType(64)
 #: How many rows a tile may have. With the most, and two vectors to a row, all but a few of the registers hold sums.
-HEIGHTS = (14, 8) if VECTOR == 64 or _ARM else (6,)
-
-
-class _Tile:
-    """The builder of one tile's loop, and the vectors that it is made of."""
-
-    def __init__(self, builder: Any, dtype: Any):
-        self.builder = builder
-        self.scalar = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
-        self.size = dtype.bitwidth // 8
-        self.lanes = VECTOR // self.size
-        self.vector = ir.VectorType(self.scalar, self.lanes)
-        name = f"llvm.fma.v{self.lanes}f{dtype.bitwidth}"
-        self._fma = ir.FunctionType(self.vector, [self.vector] * 3), name
-
-    def word(self, address: Any, index: int) -> Any:
-        """The 64-bit number at an address, ``index`` numbers on."""
-        return self.builder.load(self._pointer(address, 8 * index, _WORD))
-
-    def load(self, address: Any, distance: int = 0) -> Any:
-        loaded = self.builder.load(self._pointer(address, distance, self.vector))
-        loaded.align = self.size
-        return loaded
-
-    def store(self, vector: Any, address: Any, distance: int = 0) -> None:
-        self.builder.store(vector, self._pointer(address, distance, self.vector)).align = self.size
-
-    def expect(self, address: Any, distance: int) -> None:
-        """Bring a line of the cache here that will be written."""
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, _INDEX, _INDEX, _INDEX])
-        prefetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
-        self.builder.call(prefetch, [self._pointer(address, distance, ir.IntType(8)), _INDEX(1), _INDEX(3), _INDEX(1)])
-
-    def broadcast(self, address: Any) -> Any:
-        """The number at an address, in all lanes."""
-        return self._splat(self.builder.load(self._pointer(address, 0, self.scalar)))
-
-    def constant(self, value: Fraction | int) -> Any:
-        return ir.Constant(self.vector, [ir.Constant(self.scalar, float(value))] * self.lanes)
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        if not _FUSED:
-            return self.builder.fadd(self.builder.fmul(a, b), c)
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, *self._fma), [a, b, c])
-
-    def sums(self, rows: int, vectors: int) -> list[list[Any]]:
-        """Places for a tile of sums, which LLVM makes registers."""
-        return [[cgutils.alloca_once(self.builder, self.vector) for _ in range(vectors)] for _ in range(rows)]
-
-    def _pointer(self, address: Any, distance: int, kind: Any) -> Any:
-        if distance:
-            address = self.builder.add(address, ir.Constant(_WORD, distance))
-        return self.builder.inttoptr(address, kind.as_pointer())
-
-    def _splat(self, scalar: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(_INDEX, 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, self.lanes), [0] * self.lanes))
+HEIGHTS = (14, 8) if VECTOR == 64 or ARM else (6,)
 
 
 @intrinsic
@@ -139,7 +76,7 @@ def multiply_tile(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         base, rows, parts, count, length, weights, bias, out, places, _ = args
-        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
         sums = tile.sums(high, wide)
         for v in range(wide):
             start = tile.load(bias, v * VECTOR)
@@ -196,7 +133,7 @@ def correlate_tile(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, starts, g, places, count, out, _ = args
-        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
         sums = tile.sums(high, wide)
         for m in range(high):
             for v in range(wide):
@@ -240,7 +177,7 @@ def scale_tile(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         base, rows, parts, count, weights, step, bias, out, places, _ = args
-        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
         sums = tile.sums(high, wide)
         for v in range(wide):
             start = tile.load(bias, v * VECTOR)
@@ -287,7 +224,7 @@ def scale_sums_tile(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, starts, parts, g, places, count, out, step, _ = args
-        tile, high, wide = _Tile(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
         sums = tile.sums(high, wide)
         at = [builder.add(out, builder.mul(step, _WORD(m))) for m in range(high)]
         for m in range(high):
@@ -324,7 +261,7 @@ def _between(matrix: _Matrix, last: bool = False) -> Any:
     """
     height, width = len(matrix), len(matrix[0])
 
-    def times(tile: _Tile, columns: Sequence[Any]) -> list[Any]:
+    def times(tile: Vectors, columns: Sequence[Any]) -> list[Any]:
         results = []
         for row in matrix:
             total = None
@@ -348,7 +285,7 @@ def _between(matrix: _Matrix, last: bool = False) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x, elements, out, places, bias, trace, count, _ = args
-            tile = _Tile(builder, zero)
+            tile = Vectors(builder, zero)
             zeros = tile.constant(0)
             with cgutils.for_range(builder, builder.udiv(count, _WORD(tile.lanes))) as block:
                 shift = builder.mul(block.index, _WORD(VECTOR))
@@ -417,7 +354,7 @@ def expect(typingctx: Any, x: Any, places: Any, count: Any, size: Any, zero: Any
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, places, count, size, _ = args
-        tile = _Tile(builder, zero)
+        tile = Vectors(builder, zero)
         with cgutils.for_range(builder, count) as place:
             start = builder.add(x, tile.word(builder.add(places, builder.mul(place.index, _WORD(8))), 0))
             with cgutils.for_range(builder, builder.udiv(size, _WORD(64))) as line:

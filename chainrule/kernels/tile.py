@@ -1,0 +1,138 @@
+"""The tile of a matrix product, whose sums stay in vector registers, and the transposition that copies what it reads.
+
+This module imports Numba and is imported when a kernel that calls them is compiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .vectors import ARM, VECTOR, Vectors
+
+_WORD = ir.IntType(64)
+#: The tile's rows and its columns in vectors: as many sums as there are registers for.
+TILE_ROWS, TILE_VECTORS = {64: 12, 32: 6, 16: 8 if ARM else 4}[VECTOR], 2
+#: Rows of a tile for products of few rows, such as those of a batch.
+LOW_TILE_ROWS = 8 if TILE_ROWS == 12 else 4
+
+
+def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
+    @intrinsic
+    def tile(typingctx: Any, like: Any, k: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, out: Any, out_row: Any,
+             alpha: Any, beta: Any) -> Any:  # fmt: skip
+        """Compute out = alpha a b + beta out for a tile: all its sums stay in registers over the whole of ``k``.
+
+        ``a``, ``b`` and ``out`` are addresses, steps count numbers, and ``like`` is an array of their dtype. The rows of ``b``
+        and ``out`` are contiguous.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            k, a, *steps_and_places, alpha, beta = args[1:]
+            v = Vectors(builder, like.dtype)
+            a_row, a_step, b, b_step, out, out_row = steps_and_places
+            a_row, a_step, b_step, out_row = (builder.mul(n, _WORD(v.size)) for n in (a_row, a_step, b_step, out_row))
+            sums = v.sums(rows, vectors)
+            for place in (place for row in sums for place in row):
+                builder.store(v.constant(0), place)
+            with cgutils.for_range(builder, k) as loop:
+                left, right = (builder.add(x, builder.mul(loop.index, n)) for x, n in ((a, a_step), (b, b_step)))
+                columns = [v.load(right, j * VECTOR) for j in range(vectors)]
+                for r, row in enumerate(sums):
+                    x = v.broadcast(builder.add(left, builder.mul(a_row, _WORD(r))))
+                    for column, place in zip(columns, row, strict=True):
+                        builder.store(v.multiply_add(x, column, builder.load(place)), place)
+
+            alphas, betas = v.spread(alpha), v.spread(beta)
+            with builder.if_else(builder.fcmp_ordered("==", beta, v.scalar(0.0))) as branches:
+                for branch, reads in zip(branches, (False, True), strict=True):
+                    with branch:
+                        for r, row in enumerate(sums):
+                            at = builder.add(out, builder.mul(out_row, _WORD(r)))
+                            for j, place in enumerate(row):
+                                value = builder.fmul(builder.load(place), alphas)
+                                if reads:
+                                    value = v.multiply_add(betas, v.load(at, j * VECTOR), value)
+                                v.store(value, at, j * VECTOR)
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 8, like.dtype, like.dtype), codegen
+
+    return tile
+
+
+def _transposition(count_of: Any) -> Any:
+    @intrinsic
+    def transpose(typingctx: Any, like: Any, source: Any, source_step: Any, out: Any, out_step: Any) -> Any:
+        """Transpose a small matrix: ``count`` rows, each as long as a vector, become the columns of as many rows.
+
+        ``source`` and ``out`` are addresses, the steps between rows count bytes, and ``like`` is an array of their dtype.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _, source, source_step, out, out_step = args
+            v = Vectors(builder, like.dtype)
+            lanes, count = v.lanes, count_of(v.lanes)
+
+            def at(base: Any, step: Any, i: int) -> Any:
+                return builder.add(base, builder.mul(step, _WORD(i)))
+
+            def shuffled(a: Any, b: Any, lanes_of: list[int]) -> Any:
+                return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes_of)), lanes_of))
+
+            rows = [v.load(at(source, source_step, i)) for i in range(count)]
+            rows += [ir.Constant(v.vector, ir.Undefined)] * (lanes - count)
+            distance = 1
+            while distance < lanes:  # exchange the off-diagonal blocks of ever larger squares
+                first = [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)]
+                second = [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)]
+                for i in (i for i in range(lanes) if not i & distance):
+                    a, b = rows[i], rows[i + distance]
+                    rows[i], rows[i + distance] = shuffled(a, b, first), shuffled(a, b, second)
+                distance *= 2
+            for i, row in enumerate(rows):
+                lane = 0
+                while lane < count:  # in powers of two, so that nothing is written past the end
+                    length = 1 << ((count - lane).bit_length() - 1)
+                    part = row if length == lanes else shuffled(row, row, list(range(lane, lane + length)))
+                    v.store(part, at(out, out_step, i), lane * v.size)
+                    lane += length
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 4), codegen
+
+    return transpose
+
+
+#: Of a vector's length of rows, and of those that a tile has beyond.
+transpose, transpose_rest = _transposition(lambda lanes: lanes), _transposition(lambda lanes: TILE_ROWS % lanes)
+
+tile, narrow_tile, low_tile = _tile(TILE_VECTORS), _tile(1), _tile(TILE_VECTORS, LOW_TILE_ROWS)
+
+
+@intrinsic
+def tile_rows(typingctx: Any) -> Any:
+    """The number of rows of a tile."""
+    return types.intp(), lambda context, builder, signature, args: _WORD(TILE_ROWS)
+
+
+@intrinsic
+def low_tile_rows(typingctx: Any) -> Any:
+    """The number of rows of a low tile."""
+    return types.intp(), lambda context, builder, signature, args: _WORD(LOW_TILE_ROWS)
+
+
+@intrinsic
+def vector_length(typingctx: Any, like: Any) -> Any:
+    """How many numbers of an array's dtype a vector holds."""
+    return types.intp(like), lambda context, builder, signature, args: _WORD(VECTOR * 8 // like.dtype.bitwidth)
+
+
+@intrinsic
+def tile_columns(typingctx: Any, like: Any) -> Any:
+    """The number of columns of a tile in an array's dtype."""
+    return types.intp(like), lambda context, builder, signature, args: _WORD(TILE_VECTORS * VECTOR * 8 // like.dtype.bitwidth)

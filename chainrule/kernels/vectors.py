@@ -1,0 +1,81 @@
+"""Vectors of this processor's width, in LLVM's language: what tiles are written in.
+
+This module imports Numba and is imported when a kernel that calls a tile is compiled.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+
+_WORD, _INDEX = ir.IntType(64), ir.IntType(32)
+_FEATURES = {} if config.CPU_NAME else dict(llvm.get_host_cpu_features())
+ARM = llvm.get_process_triple().startswith(("aarch64", "arm64"))
+_FUSED = ARM or _FEATURES.get("fma", False)  # without it, a fused product and sum would be a call of the C library
+
+#: Bytes of a vector.
+VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
+
+
+class Vectors:
+    """A builder of instructions on vectors of a dtype."""
+
+    def __init__(self, builder: Any, dtype: Any):
+        self.builder = builder
+        self.scalar = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.size = dtype.bitwidth // 8
+        self.lanes = VECTOR // self.size
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        name = f"llvm.fma.v{self.lanes}f{dtype.bitwidth}"
+        self._fma = ir.FunctionType(self.vector, [self.vector] * 3), name
+
+    def word(self, address: Any, index: int) -> Any:
+        """The 64-bit number at an address, ``index`` numbers on."""
+        return self.builder.load(self._pointer(address, 8 * index, _WORD))
+
+    def load(self, address: Any, distance: int = 0) -> Any:
+        loaded = self.builder.load(self._pointer(address, distance, self.vector))
+        loaded.align = self.size
+        return loaded
+
+    def store(self, vector: Any, address: Any, distance: int = 0) -> None:
+        self.builder.store(vector, self._pointer(address, distance, vector.type)).align = self.size
+
+    def expect(self, address: Any, distance: int) -> None:
+        """Bring a line of the cache here that will be written."""
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _INDEX, _INDEX, _INDEX])
+        prefetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
+        self.builder.call(prefetch, [self._pointer(address, distance, ir.IntType(8)), _INDEX(1), _INDEX(3), _INDEX(1)])
+
+    def broadcast(self, address: Any) -> Any:
+        """The number at an address, in all lanes."""
+        return self.spread(self.builder.load(self._pointer(address, 0, self.scalar)))
+
+    def constant(self, value: Fraction | int) -> Any:
+        return ir.Constant(self.vector, [ir.Constant(self.scalar, float(value))] * self.lanes)
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        if not _FUSED:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, *self._fma), [a, b, c])
+
+    def sums(self, rows: int, vectors: int) -> list[list[Any]]:
+        """Places for a tile of sums, which LLVM makes registers."""
+        return [[cgutils.alloca_once(self.builder, self.vector) for _ in range(vectors)] for _ in range(rows)]
+
+    def _pointer(self, address: Any, distance: int, kind: Any) -> Any:
+        if distance:
+            address = self.builder.add(address, ir.Constant(_WORD, distance))
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def spread(self, scalar: Any) -> Any:
+        """A number in all lanes."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(_INDEX, 0))
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, self.lanes), [0] * self.lanes))
