@@ -19,7 +19,7 @@ types: $(VENV)/test
 	$(BIN)/mypy
 
 unit: $(VENV)/test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 # the built wheel alone, in an environment of its own: imports, and differentiates
 wheel: $(VENV)/test
