@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
@@ -38,7 +39,7 @@ def update(rule: Rule, parameters: Sequence[Parameter], kept: tuple[bool, ...], 
         kept: for each element of the rule's state, whether the parameters have an array of it; else it is 0.
         constants: first the factor of the gradient, the part of p that is added to that, and the factor of p; then the rule's.
     """
-    if enabled():
+    if _compiles():
         parameters = _update_compiled(rule, parameters, kept, constants)
     for parameter in parameters:
         update_reference(rule, parameter, kept, constants)
@@ -89,6 +90,13 @@ def scale(arrays: Sequence[Array], factor: float) -> None:
 # ---- compiled -------------------------------------------------------------------------------------------
 
 _FLOATS = {np.dtype(np.float32): np.empty(0, np.float32), np.dtype(np.float64): np.empty(0, np.float64)}
+
+
+@cache
+def _compiles() -> bool:
+    """Whether kernels run here, and an array's address is found in its object: not so in every build of Python."""
+    probe = np.zeros(1)
+    return enabled() and ctypes.c_void_p.from_address(id(probe) + _HEAD).value == probe.ctypes.data
 
 
 def _update_compiled(
@@ -164,7 +172,7 @@ def _like(g: Array, data: Array) -> Array:
 
 def _rows(arrays: Sequence[Array]) -> tuple[dict[Any, tuple[Array, tuple[int, ...]]], Sequence[Array]]:
     """The ids and sizes of the arrays that are plain rows of numbers in memory, by dtype; and the others."""
-    if not enabled():
+    if not _compiles():
         return {}, arrays
     rows: dict[Any, list[Array]] = {}
     others: list[Array] = []
