@@ -7,8 +7,6 @@ An image that is mixed with more and more noise is noise at last. The network le
 bit by bit, it leaves an image. The network is a U-Net on patches of 2 x 2 pixels: residual blocks at 14 x 14, at 7 x 7 and at
 14 x 14 again, which see the first ones' results beside. How much noise there is, and the class, shift its channels.
 
-MEASURED
-
 Sources: J. Ho, A. Jain, P. Abbeel, Denoising Diffusion Probabilistic Models (2020); A. Nichol, P. Dhariwal, Improved DDPM
 (2021), for the schedule; J. Song, C. Meng, S. Ermon, Denoising Diffusion Implicit Models (2021), for the steps back.
 """

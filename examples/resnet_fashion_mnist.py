@@ -6,8 +6,6 @@
 A convolution, three stages with twice the channels and half the height and width each, and a linear layer on the mean over
 the places. A stage adds to what it was given: so gradients reach the first layers undiminished.
 
-MEASURED
-
 Sources: K. He, X. Zhang, S. Ren, J. Sun, Deep Residual Learning for Image Recognition (2016); L. Smith, N. Topin,
 Super-Convergence (2018), for the learning rate that rises and falls.
 """
