@@ -3,12 +3,12 @@
     pip install 'chainrule[viz]'
     python examples/diffusion.py --data /usr/share/datasets/fashion-mnist
 
-An image that is mixed with more and more noise is noise at last. The network learns to tell the noise in a mixture; taken away
-bit by bit, it leaves an image. The network is a U-Net on patches of 2 x 2 pixels: residual blocks at 14 x 14, at 7 x 7 and at
-14 x 14 again, which see the first ones' results beside. How much noise there is, and the class, shift its channels.
+An image that is mixed with more and more noise is noise at last. The network learns to tell the noise in a mixture; taken
+away bit by bit, it leaves an image. The network is a U-Net on patches of 2 x 2 pixels: residual blocks at 14 x 14, at 7 x 7
+and at 14 x 14 again, which see the first ones' results beside. How much noise there is, and the class, shift its channels.
 
 Measured on the full set: after 6 epochs, which take 410 seconds on one core, the mean square error in test images' noise (of
-variance 1) is 0.101.
+variance 1) is 0.101. Its clothes are then of the kind that was asked for, but many are still ragged: that takes more epochs.
 
 Sources: J. Ho, A. Jain, P. Abbeel, Denoising Diffusion Probabilistic Models (2020); A. Nichol, P. Dhariwal, Improved DDPM
 (2021), for the schedule; J. Song, C. Meng, S. Ermon, Denoising Diffusion Implicit Models (2021), for the steps back.
