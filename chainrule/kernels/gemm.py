@@ -1,6 +1,6 @@
 """Matrix products, in vectors and in blocks that the caches hold.
 
-The product is made of tiles (``native.tile``), small enough for their sums to stay in registers. What a tile reads is copied
+The product is made of tiles (``tile.py``), small enough for their sums to stay in registers. What a tile reads is copied
 first into the order in which it is read: the left matrix in panels of a tile's rows, the right in panels of a tile's columns.
 
 Source: K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008).
@@ -96,15 +96,15 @@ def _pack(a: Any, b: Any, left: Any, right: Any, high: int, wide: int, start: in
             if _read_in_place(a, wide) and (p + 1) * rows <= len(a):
                 continue
             part = a[p * rows : min((p + 1) * rows, len(a)), k0:k1]
-            _pack_panel(part.T, left[k0 * high * rows + p * rows * (k1 - k0) :], rows)
+            pack_panel(part.T, left[k0 * high * rows + p * rows * (k1 - k0) :], rows)
         else:
             part = b[k0:k1, p * columns : min((p + 1) * columns, b.shape[1])]
             narrow = part.shape[1] <= vector_length(b)
-            _pack_panel(part, right[k0 * wide * columns + p * columns * (k1 - k0) :], vector_length(b) if narrow else columns)
+            pack_panel(part, right[k0 * wide * columns + p * columns * (k1 - k0) :], vector_length(b) if narrow else columns)
 
 
 @compiled
-def _pack_panel(a: Any, panel: Any, width: int) -> None:
+def pack_panel(a: Any, panel: Any, width: int) -> None:
     """Copy a matrix row after row, each filled up with zeros to ``width``."""
     k, filled = a.shape
     if a.strides[1] == a.itemsize:
@@ -168,11 +168,11 @@ def _multiply(
                     else:
                         tile(out, depth, a, a_row, a_step, b, columns, target, step, alpha, kept)
                     if not inside:
-                        _add_part(edge, out, place, height, filled, factor)
+                        add_part(edge, out, place, height, filled, factor)
 
 
 @compiled
-def _add_part(edge: Any, out: Any, place: int, height: int, filled: int, factor: Any) -> None:
+def add_part(edge: Any, out: Any, place: int, height: int, filled: int, factor: Any) -> None:
     """Bring the part of a tile that lies inside to its place: out = factor out + edge."""
     for r in range(height):
         source, row = edge[r], array_at(out, place + r * out.strides[0], filled)

@@ -190,8 +190,6 @@ def _native() -> Any:
 parallel_for = Native("parallel_for", _native)
 carray = Native("carray", _native)
 array_at, gemm = Native("array_at", _native), Native("gemm", _native)
-float32_from_bits, bits_of_float32 = Native("float32_from_bits", _native), Native("bits_of_float32", _native)
-float64_from_bits, bits_of_float64 = Native("float64_from_bits", _native), Native("bits_of_float64", _native)
 
 
 def _tiles() -> Any:

@@ -111,7 +111,7 @@ def _(x: Array) -> Array:
     return total if m % joined == 0 else total + np.sum(x[m // joined * joined :], axis=0)
 
 
-_SHORT = 128
+_SHORT = 128  # numbers: rows up to that are joined
 _ROWS = 256  # summed one after the other, so that the order does not depend on the number of threads
 
 

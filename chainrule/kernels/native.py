@@ -1,4 +1,4 @@
-"""What Numba's language lacks for kernels: a pool of threads, matrix products by address, and the bits of a float.
+"""What Numba's language lacks for kernels: a pool of threads, and matrix products by address.
 
 This module imports Numba and is imported when the first kernel is compiled or loaded. The pool is written in Numba too: its
 threads sleep in the C library until there is work, take blocks of it in turn, and never need the interpreter's lock. A region
@@ -171,30 +171,6 @@ def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: A
         return context.get_dummy_value()
 
     return types.void(body, arguments, items, block), codegen
-
-
-@intrinsic
-def float32_from_bits(typingctx: Any, bits: Any) -> Any:
-    """The float32 whose bits are those of an int32."""
-    return types.float32(types.int32), lambda context, builder, signature, args: builder.bitcast(args[0], ir.FloatType())
-
-
-@intrinsic
-def bits_of_float32(typingctx: Any, x: Any) -> Any:
-    """The bits of a float32, as an int32."""
-    return types.int32(types.float32), lambda context, builder, signature, args: builder.bitcast(args[0], ir.IntType(32))
-
-
-@intrinsic
-def float64_from_bits(typingctx: Any, bits: Any) -> Any:
-    """The float64 whose bits are those of an int64."""
-    return types.float64(types.int64), lambda context, builder, signature, args: builder.bitcast(args[0], ir.DoubleType())
-
-
-@intrinsic
-def bits_of_float64(typingctx: Any, x: Any) -> Any:
-    """The bits of a float64, as an int64."""
-    return types.int64(types.float64), lambda context, builder, signature, args: builder.bitcast(args[0], ir.IntType(64))
 
 
 @intrinsic

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .gemm import _add_part, _pack_panel
+from .gemm import add_part, pack_panel
 from .layer import compiled, low_tile, low_tile_rows, tile_columns
 
 
@@ -17,7 +17,7 @@ def panels_of(b: Any) -> Any:
     columns = tile_columns(b)
     panels = np.empty(((n + columns - 1) // columns, k, columns), b.dtype)
     for q in range(len(panels)):
-        _pack_panel(b[:, q * columns : min((q + 1) * columns, n)], panels[q].reshape(-1), columns)
+        pack_panel(b[:, q * columns : min((q + 1) * columns, n)], panels[q].reshape(-1), columns)
     return panels
 
 
@@ -47,4 +47,4 @@ def multiply(a: Any, panels: Any, out: Any, alpha: float, beta: float) -> None:
                 low_tile(out, k, left, row, column, b, columns, place, out_row, scale, factor)
             else:  # what reaches over the edge is computed whole, and copied in part
                 low_tile(out, k, left, row, column, b, columns, edge.ctypes.data, columns, scale, none)
-                _add_part(edge, out, place, height, filled, factor)
+                add_part(edge, out, place, height, filled, factor)
