@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -137,6 +138,29 @@ def test_regions_from_several_threads_at_once(number_of_threads):
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+@needs_numba
+def test_loops_whose_pace_and_threads_change():
+    rng, before = np.random.default_rng(0), chainrule.get_num_threads()
+    try:
+        for size in rng.permutation(np.repeat([1, 1001, 30_000, 300_000], 5)):
+            chainrule.set_num_threads(int(rng.integers(1, 6)))
+            x = rng.standard_normal(size)
+            for _ in range(20):  # often enough that it pays to wake threads for small arrays too
+                np.testing.assert_array_equal(shifted(x), x + 1)
+    finally:
+        chainrule.set_num_threads(before)
+
+
+@needs_numba
+def test_threads_sleep_soon_after_their_work(number_of_threads):
+    for _ in range(3):
+        shifted(np.ones(1_000_000))
+    time.sleep(0.02)
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.02
 
 
 @needs_numba

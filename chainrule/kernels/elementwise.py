@@ -10,8 +10,6 @@ from .layer import Compiled, Kernel, dense, exact, kernel, parallel_for
 from .memory import empty, empty_like
 
 _BLOCK = 16384
-#: Elements up to which a loop is done sooner than another thread has woken up.
-_ALONE = 1 << 18
 #: Elements from which on a compiled loop is faster than NumPy's.
 _LEAST = 2048
 
@@ -67,7 +65,7 @@ def block({names}, out, numbers, start, stop):
         out[i] = function({items}, *numbers)
 
 def loop({names}, out, numbers):
-    parallel_for(on_block, ({names}, out, numbers), len(out), {block} if len(out) > {alone} else len(out))
+    parallel_for(on_block, ({names}, out, numbers), len(out), {block})
 """
 
 
@@ -81,7 +79,6 @@ def _loop(function: Any, arrays: int, uniform: bool) -> Compiled:
         slices=", ".join(f"{name}[start:stop]" for name in running),
         items=", ".join(f"{name}[i]" if name in running else name for name in names),
         block=_BLOCK,
-        alone=_ALONE,
     )
     scope = {"function": function, "parallel_for": parallel_for, "__name__": __name__}
     exec(compile(source, __file__, "exec"), scope)

@@ -1,13 +1,14 @@
 """What Numba's language lacks for kernels: a pool of threads, and matrix products by address.
 
 This module imports Numba and is imported when the first kernel is compiled or loaded. The pool is written in Numba too: its
-threads sleep in the C library until there is work, take blocks of it in turn, and never need the interpreter's lock. A region
+threads take blocks of work in turn, sleep in the C library while there is none, and never need the interpreter's lock. A region
 is over when its blocks are, not when every thread has woken up: a core that another process keeps busy holds nothing up.
 """
 
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
 import time
 from importlib import import_module
@@ -27,15 +28,30 @@ _WORD = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 _BODY = ir.FunctionType(ir.VoidType(), [_POINTER, _WORD, _WORD])
 
-_state = np.zeros(64, np.int64)  # of the pool
-llvm.add_symbol("chainrule_pool_state", _state.ctypes.data)
-
 # ---- the pool -----------------------------------------------------------------------------------------------------------
 
-#: Where the pool's locks and variables lie, as words of 8 bytes. 16 words are room enough for any system's lock.
+#: Where the pool's lock and conditions lie, as words of 8 bytes. 16 words are room enough for any system's lock.
 _LOCK, _WORK, _FINISHED = 0, 16, 32
-_BODY_AT, _ARGUMENTS, _ITEMS, _BLOCK, _NEXT, _DONE, _BUSY = range(48, 55)
-_THREADS, _STARTED, _THREAD_AT, _HANDLE, _GEMM_32, _GEMM_64 = range(55, 61)
+#: The region under way.
+_BODY_AT, _ARGUMENTS, _ITEMS, _BLOCK, _BLOCKS = range(48, 53)
+#: How many threads to use, are started, are awake; where their code is; how long regions took that were not
+#: shared, one right after another, and when the last ended.
+_THREADS, _STARTED, _AWAKE, _THREAD_AT, _HANDLE, _MISSED, _ENDED, _GEMM_32, _GEMM_64 = range(53, 62)
+#: Words that all threads write, each in a cache line of its own. The ticket is the region's number, and below it, in the
+#: bits of ``_NUMBER``, that of the next block to take.
+_TICKET, _DONE, _BUSY, _WAITING = 64, 72, 80, 88
+_WORDS = 96
+_NUMBER = (1 << 32) - 1
+
+#: Nanoseconds that it takes to wake a thread whose core has halted. Work of less time is done sooner without. So long a thread
+#: waits actively for the next region, before it sleeps: at most doubling what the wait costs, whenever the region comes
+#: (Karlin, Manasse, McGeoch and Owicki, "Competitive randomized algorithms for nonuniform problems", 1994).
+_TO_WAKE = 50_000
+#: Nanoseconds that it takes to share work with a thread that is awake.
+_TO_SHARE = 4_000
+
+_state = np.zeros(_WORDS, np.int64)  # of the pool
+llvm.add_symbol("chainrule_pool_state", _state.ctypes.data)
 
 
 @intrinsic
@@ -45,9 +61,14 @@ def _state_address(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         module = builder.module
         symbol = module.globals.get("chainrule_pool_state") or ir.GlobalVariable(module, _WORD, "chainrule_pool_state")
-        return builder.bitcast(symbol, _POINTER)
+        return builder.ptrtoint(symbol, _WORD)
 
-    return types.voidptr(), codegen
+    return types.intp(), codegen
+
+
+@intrinsic
+def _pointer(typingctx: Any, address: Any) -> Any:
+    return types.voidptr(types.intp), lambda context, builder, signature, args: builder.inttoptr(args[0], _POINTER)
 
 
 @intrinsic
@@ -61,6 +82,81 @@ def _call_body(typingctx: Any, body: Any, arguments: Any, start: Any, stop: Any)
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic
+def _load(typingctx: Any, address: Any) -> Any:
+    """Read a word that other threads write."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(builder.inttoptr(args[0], _WORD.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _store(typingctx: Any, address: Any, value: Any) -> Any:
+    """Write a word that other threads read."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[1], builder.inttoptr(args[0], _WORD.as_pointer()), "seq_cst", 8)
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _add(typingctx: Any, address: Any, value: Any) -> Any:
+    """Add to a word that other threads add to; what it was before."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], _WORD.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _exchange(typingctx: Any, address: Any, expected: Any, value: Any) -> Any:
+    """Replace a word if it is what was expected; whether it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = builder.inttoptr(args[0], _WORD.as_pointer())
+        return builder.extract_value(builder.cmpxchg(word, args[1], args[2], "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _relax(typingctx: Any) -> Any:
+    """Tell the processor that this is a loop that waits."""
+    machine = platform.machine()
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if machine == "x86_64":
+            builder.call(
+                cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"), []
+            )
+        elif machine in ("aarch64", "arm64"):
+            hint = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
+            yields = ir.Constant(ir.IntType(32), 1)
+            builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.aarch64.hint"), [yields])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def _now(typingctx: Any) -> Any:
+    """The time in nanoseconds, from a clock that never goes back."""
+    kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), _POINTER])
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        time_at = cgutils.alloca_once(builder, ir.ArrayType(_WORD, 2))
+        clock = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        builder.call(clock, [ir.Constant(ir.IntType(32), time.CLOCK_MONOTONIC), builder.bitcast(time_at, _POINTER)])
+        seconds, rest = (builder.extract_value(builder.load(time_at), i) for i in (0, 1))
+        return builder.add(builder.mul(seconds, ir.Constant(_WORD, 10**9)), rest)
+
+    return types.int64(), codegen
+
+
 def _external(name: str, result: Any, *arguments: Any) -> Any:
     return types.ExternalFunction(name, result(*arguments))
 
@@ -69,72 +165,152 @@ _mutex_lock = _external("pthread_mutex_lock", types.int32, types.intp)
 _mutex_unlock = _external("pthread_mutex_unlock", types.int32, types.intp)
 _wait = _external("pthread_cond_wait", types.int32, types.intp, types.intp)
 _signal = _external("pthread_cond_signal", types.int32, types.intp)
+_broadcast = _external("pthread_cond_broadcast", types.int32, types.intp)
 _create = _external("pthread_create", types.int32, types.intp, types.intp, types.intp, types.intp)
 
 
 @njit(cache=True)
-def _take_blocks(state: Any, lock: int) -> None:
-    """Take blocks of the region under way until none is left. The lock is held, but for the time of a block."""
-    while state[_NEXT] < state[_ITEMS]:
-        start = state[_NEXT]
-        stop = min(start + state[_BLOCK], state[_ITEMS])
-        state[_NEXT] = stop
-        body, arguments = state[_BODY_AT], state[_ARGUMENTS]
-        _mutex_unlock(lock)
-        _call_body(body, arguments, start, stop)
-        _mutex_lock(lock)
-        state[_DONE] += stop - start
+def _get(at: int, word: int) -> int:
+    value: int = _load(at + 8 * word)
+    return value
 
 
-@cfunc("voidptr(voidptr)", cache=True)
-def _thread(address: Any) -> Any:
-    """What a thread of the pool does, for ever."""
-    state = carray(address, 64, np.int64)
-    at = state.ctypes.data
-    _mutex_lock(at + 8 * _LOCK)
+@njit(cache=True)
+def _set(at: int, word: int, value: int) -> None:
+    _store(at + 8 * word, value)
+
+
+@njit(cache=True)
+def _open(at: int) -> bool:
+    """Whether there are blocks to take. What is between two regions, has a ticket beyond any block."""
+    return bool((_get(at, _TICKET) & _NUMBER) < _get(at, _BLOCKS))
+
+
+@njit(cache=True)
+def _take_blocks(at: int) -> int:
+    """Take blocks of the region under way until none is left; how many these were.
+
+    A block is taken by counting up the ticket. That fails where the ticket is another by then, as a new region's would be.
+    """
+    taken = 0
     while True:
-        while state[_NEXT] >= state[_ITEMS]:
+        ticket = _get(at, _TICKET)
+        number, blocks = ticket & _NUMBER, _get(at, _BLOCKS)
+        if number >= blocks:
+            return taken
+        body, arguments, items, block = _get(at, _BODY_AT), _get(at, _ARGUMENTS), _get(at, _ITEMS), _get(at, _BLOCK)
+        if _exchange(at + 8 * _TICKET, ticket, ticket + 1):
+            _call_body(body, arguments, number * block, min((number + 1) * block, items))
+            taken += 1
+            if _add(at + 8 * _DONE, 1) + 1 == blocks and _get(at, _WAITING) != 0:
+                _mutex_lock(at + 8 * _LOCK)
+                _signal(at + 8 * _FINISHED)
+                _mutex_unlock(at + 8 * _LOCK)
+
+
+@cfunc("void(intp)", cache=True)
+def _thread(index: int) -> None:
+    """What a thread of the pool does, for ever."""
+    at = _state_address()
+    while True:
+        until = _now() + _TO_WAKE
+        while _now() < until and index < _get(at, _THREADS) - 1:
+            if _take_blocks(at) > 0:
+                until = _now() + _TO_WAKE
+            for _ in range(8):
+                _relax()
+        _add(at + 8 * _AWAKE, -1)
+        _mutex_lock(at + 8 * _LOCK)
+        while index >= _get(at, _THREADS) - 1 or not _open(at):
             _wait(at + 8 * _WORK, at + 8 * _LOCK)
-        _take_blocks(state, at + 8 * _LOCK)
-        if state[_DONE] == state[_ITEMS]:
-            _signal(at + 8 * _FINISHED)
-    return address
+        _mutex_unlock(at + 8 * _LOCK)
+        _add(at + 8 * _AWAKE, 1)
 
 
-@cfunc("void(intp, intp, intp, intp)", cache=True)
-def _run_region(body: int, arguments: int, items: int, block: int) -> None:
-    """Call ``body(arguments, start, stop)`` for each block of items, on the pool's threads and this one."""
-    state = carray(_state_address(), 64, np.int64)
-    at = state.ctypes.data
-    lock = at + 8 * _LOCK
+@njit(cache=True)
+def _wake(at: int, helpers: int) -> None:
+    """See to it that so many threads of the pool are awake."""
+    for index in range(_get(at, _STARTED), helpers):
+        if _create(at + 8 * _HANDLE, 0, _get(at, _THREAD_AT), index) != 0:
+            break
+        _add(at + 8 * _STARTED, 1)
+        _add(at + 8 * _AWAKE, 1)
+    asleep = helpers - _get(at, _AWAKE)
+    if asleep > 0:
+        _mutex_lock(at + 8 * _LOCK)
+        if _get(at, _STARTED) >= _get(at, _THREADS):  # some are to sleep on, and nobody knows which one a signal wakes
+            _broadcast(at + 8 * _WORK)
+        else:
+            for _ in range(asleep):
+                _signal(at + 8 * _WORK)
+        _mutex_unlock(at + 8 * _LOCK)
+
+
+@njit(cache=True)
+def _finish(at: int, blocks: int) -> None:
+    """Wait for the blocks that others have taken, and close the region."""
+    until = _now() + _TO_WAKE
+    while _get(at, _DONE) < blocks and _now() < until:
+        _relax()
+    if _get(at, _DONE) < blocks:
+        _mutex_lock(at + 8 * _LOCK)
+        _set(at, _WAITING, 1)
+        while _get(at, _DONE) < blocks:
+            _wait(at + 8 * _FINISHED, at + 8 * _LOCK)
+        _set(at, _WAITING, 0)
+        _mutex_unlock(at + 8 * _LOCK)
+    _set(at, _TICKET, (_get(at, _TICKET) | _NUMBER) + 1 | _NUMBER)  # the next region's number, and beyond any block
+
+
+@cfunc("void(intp, intp, intp, intp, intp, intp)", cache=True)
+def _run_region(body: int, arguments: int, items: int, block: int, work: int, pace_at: int) -> None:
+    """Call ``body(arguments, start, stop)`` for each block of items, on the pool's threads and this one.
+
+    Whether the work is worth sharing, and worth waking others, is told by its pace the last time: nanoseconds for each
+    element of the loop's arrays. Where it turns out to take longer than that, the rest is shared.
+    """
+    at = _state_address()
     block = max(block, 1)
-    if state[_THREADS] > 1 and items > block:
-        _mutex_lock(lock)
-        alone = state[_BUSY] != 0  # within a region, or beside one of another thread of the user's
-        if alone:
-            _mutex_unlock(lock)
-    else:
-        alone = True
-    if alone:
-        for start in range(0, items, block):
-            _call_body(body, arguments, start, min(start + block, items))
+    blocks = (items + block - 1) // block
+    helpers = min(_get(at, _THREADS), blocks) - 1
+    # within a region, and beside one of another thread of the user's, all is done here
+    if helpers < 1 or not _exchange(at + 8 * _BUSY, 0, 1):
+        for number in range(blocks):
+            _call_body(body, arguments, number * block, min((number + 1) * block, items))
         return
 
-    state[_BUSY] = 1
-    state[_BODY_AT], state[_ARGUMENTS] = body, arguments
-    state[_DONE], state[_NEXT], state[_BLOCK], state[_ITEMS] = 0, 0, block, items
-    helpers = min(state[_THREADS], (items + block - 1) // block) - 1
-    for _ in range(state[_STARTED], helpers):
-        if _create(at + 8 * _HANDLE, 0, state[_THREAD_AT], at) != 0:
-            break
-        state[_STARTED] += 1
-    for _ in range(helpers):
-        _signal(at + 8 * _WORK)
-    _take_blocks(state, lock)
-    while state[_DONE] < items:
-        _wait(at + 8 * _FINISHED, lock)
-    state[_BUSY] = state[_ITEMS] = state[_NEXT] = state[_DONE] = 0
-    _mutex_unlock(lock)
+    pace = carray(_pointer(pace_at), 1, np.float64)
+    began = _now()
+    missed = _get(at, _MISSED) if began - _get(at, _ENDED) < _TO_WAKE else 0  # what others might have shared just before
+    rest = pace[0] * work if pace[0] > 0 else np.inf
+    done = 0
+    while done < blocks and rest + missed <= _TO_WAKE and (rest <= _TO_SHARE or _get(at, _AWAKE) == 0):
+        _call_body(body, arguments, done * block, min((done + 1) * block, items))
+        done += 1
+        rest = (_now() - began) / done * (blocks - done)
+    if done == blocks:
+        now = _now()
+        pace[0] = (now - began) / work
+        _set(at, _MISSED, missed + now - began)
+    else:
+        _set(at, _BODY_AT, body)
+        _set(at, _ARGUMENTS, arguments)
+        _set(at, _ITEMS, items)
+        _set(at, _BLOCK, block)
+        _set(at, _BLOCKS, blocks)
+        _set(at, _DONE, done)
+        _set(at, _TICKET, (_get(at, _TICKET) & ~_NUMBER) + done)  # from here on, others take blocks
+        if rest + missed > _TO_WAKE:
+            _wake(at, int(min(float(helpers), 1 + rest / _TO_WAKE)))
+        began = _now()
+        taken = _take_blocks(at)
+        if taken > 0:
+            pace[0] = (_now() - began) / taken * blocks / work
+        _finish(at, blocks)
+        now = _now()
+        _set(at, _MISSED, 0)
+    _set(at, _ENDED, now)
+    _set(at, _BUSY, 0)
 
 
 llvm.add_symbol("chainrule_run_region", _run_region.address)
@@ -149,7 +325,7 @@ def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: A
     The blocks are the same for any number of threads, and so are results, where each block writes what is its own.
     """
     signature = body.get_call_type(typingctx, (*arguments.types, types.intp, types.intp), {})
-    run = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _WORD, _WORD])
+    run = ir.FunctionType(ir.VoidType(), [_WORD] * 6)
 
     def codegen(context: Any, builder: Any, outer: Any, args: Any) -> Any:
         compiled = body.dispatcher.overloads[signature.args]
@@ -165,17 +341,20 @@ def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: A
         inside.ret_void()
 
         place = cgutils.alloca_once_value(builder, args[1])
-        outside = cgutils.get_or_insert_function(module, run, "chainrule_run_region")
+        pace = cgutils.add_global_variable(module, ir.DoubleType(), module.get_unique_name("pace"))
+        pace.linkage, pace.initializer = "internal", ir.Constant(ir.DoubleType(), 0.0)
+        work = ir.Constant(_WORD, 1)
+        for i, kind in enumerate(arguments):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, builder.extract_value(args[1], i))
+                work = builder.add(work, array.nitems)
         items, block = (context.cast(builder, a, t, types.int64) for a, t in zip(args[2:], outer.args[2:], strict=True))
-        builder.call(outside, [builder.bitcast(shim, _POINTER), builder.bitcast(place, _POINTER), items, block])
+        shim, place, pace = (builder.ptrtoint(p, _WORD) for p in (shim, place, pace))
+        outside = cgutils.get_or_insert_function(module, run, "chainrule_run_region")
+        builder.call(outside, [shim, place, items, block, work, pace])
         return context.get_dummy_value()
 
     return types.void(body, arguments, items, block), codegen
-
-
-@intrinsic
-def _pointer(typingctx: Any, address: Any) -> Any:
-    return types.voidptr(types.intp), lambda context, builder, signature, args: builder.inttoptr(args[0], _POINTER)
 
 
 @njit(inline="always")
@@ -221,7 +400,7 @@ def _gemm(a: Any, b: Any, out: Any, alpha: Any = 1.0, beta: Any = 0.0) -> Any:
 
     def gemm(a: Any, b: Any, out: Any, alpha: Any = 1.0, beta: Any = 0.0) -> None:
         # through an address: so what calls it is compiled without it
-        address = carray(_state_address(), 64, np.int64)[where]
+        address = _load(_state_address() + 8 * where)
         numbers = (
             a.ctypes.data, a.strides[0], a.strides[1], b.ctypes.data, b.strides[0], b.strides[1],
             out.ctypes.data, out.strides[0], out.shape[0], out.shape[1], a.shape[1],
@@ -264,7 +443,7 @@ def start(threads: int) -> None:
         ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(llvm.address_of_symbol(name))(
             _state[at:].ctypes.data, None
         )
-    _state[_THREADS], _state[_THREAD_AT] = threads, _thread.address
+    _state[_THREADS], _state[_THREAD_AT], _state[_TICKET] = threads, _thread.address, _NUMBER
     for word, first in _first_gemm.items():
         _state[word] = ctypes.cast(first, ctypes.c_void_p).value or 0
 
