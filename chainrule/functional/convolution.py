@@ -10,7 +10,6 @@ import numpy as np
 from ..core.arrays import Array, is_native
 from ..dispatch import define_rule, primitive
 from ..kernels import convolution as kernel
-from ..kernels.matmul import column_sums
 from ..kernels.window import Size, Window, per_dimension
 
 _AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
@@ -389,9 +388,7 @@ def _fold(columns: Array, size: Size, window: Window) -> Array:
 
 
 def _bias_gradient(g: Any) -> Any:
-    if is_native(g) and not g.flags.c_contiguous:  # a matrix of channels, where they lie last
-        return column_sums(np.transpose(g, (0, *range(2, g.ndim), 1)).reshape(-1, g.shape[1]))
-    return np.sum(g, axis=(0, *range(2, g.ndim)))
+    return kernel.channel_sums(g) if is_native(g) else np.sum(g, axis=(0, *range(2, g.ndim)))
 
 
 # each of the three is linear in both its arguments, and its derivatives are the other two

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array
 from . import convolution_direct as direct
 from . import convolution_winograd as winograd
-from .layer import dense, kernel
+from .layer import compiled, dense, kernel, parallel_for
+from .matmul import column_sums
 from .window import Size, Window, channels_first, channels_last
 
 _BLOCK_BYTES = 2 << 20  # about one core's share of the last cache
@@ -105,6 +107,37 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
         if weight is not None:
             return weight
     return direct.convolve_weight(x, g, window, groups)
+
+
+@kernel
+def channel_sums(g: Array) -> Array:
+    """The gradient of a bias: sums over images and positions, (N, C, *size) to (C,)."""
+    return np.sum(g, axis=(0, *range(2, g.ndim)))
+
+
+@channel_sums.compiled(
+    when=lambda g: dense(g) and g.size > 1 << 12 and (g.flags.c_contiguous or channels_last(g).flags.c_contiguous)
+)
+def _(g: Array) -> Array:
+    if not g.flags.c_contiguous:
+        return column_sums(channels_last(g).reshape(-1, g.shape[1]))
+    sums = np.empty(g.shape[:2], g.dtype)
+    _row_sums(g.reshape(sums.size, -1), sums.reshape(-1))
+    return np.sum(sums, axis=0)
+
+
+@compiled
+def _row_sums(x: Any, sums: Any) -> None:
+    parallel_for(_row_sums_block, (x, sums), len(x), 1 + 16384 // x.shape[1])
+
+
+@compiled
+def _row_sums_block(x: Any, sums: Any, start: int, stop: int) -> None:
+    for i in range(start, stop):
+        row, total = x[i], x.dtype.type(0)
+        for j in range(len(row)):
+            total += row[j]
+        sums[i] = total
 
 
 def _pays(x: Array, weights: int) -> bool:

@@ -12,8 +12,7 @@ Distances here are counted in elements of arrays, and in bytes where they go to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from importlib import import_module
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -22,22 +21,16 @@ import numpy as np
 
 from ..core.arrays import Array
 from .layer import Native, compiled, parallel_for
+from .layout import address, microkernel, pad
 from .memory import empty
-from .window import Size, Window, channels_first, channels_last
+from .window import Size, Window, channels_first
 
 _NEAREST = 24 << 10  # bytes of the nearest cache that weights may take
 _POSITIONS = 256  # for which a block of the weight's gradient sums before it goes on to the next tile
 
 
-@cache
-def microkernel() -> Any:
-    """The module of the tiles, imported at first use."""
-    return import_module("chainrule.kernels.microkernel")
-
-
 multiply_tile, correlate_tile = Native("multiply_tile", microkernel), Native("correlate_tile", microkernel)
 scale_tile, scale_sums_tile = Native("scale_tile", microkernel), Native("scale_sums_tile", microkernel)
-address = Native("address", microkernel)
 
 # ---- what depends on shapes alone -----------------------------------------------------------------------
 
@@ -320,87 +313,6 @@ def depthwise_tile(channels: int, rows: int, dtype: Any) -> tuple[int, tuple[tup
 def measures(shape: tuple[tuple[Any, ...], tuple[Any, ...]]) -> tuple[int, int]:
     """Rows and columns of a tile."""
     return len(shape[0]), len(shape[1]) * microkernel().VECTOR // shape[0][0].itemsize
-
-
-# ---- padding --------------------------------------------------------------------------------------------
-
-
-def pad(x: Array, padding: tuple[tuple[int, int], ...], slack: int = 0) -> Array:
-    """(N, C, *size) as padded (N, *size, C); the same memory where that will do.
-
-    Behind it there are ``slack`` elements more that may be read.
-    """
-    last = channels_last(x)
-    if last.flags.c_contiguous and not any(map(any, padding)) and not slack:
-        return last
-    n, channels, *size = x.shape
-    shape = (n, *(m + sum(p) for m, p in zip(size, padding, strict=True)), channels)
-    out = empty((prod(shape) + slack,), x.dtype)[: prod(shape)].reshape(shape)
-    ones, zeros = (1,) * (3 - len(size)), ((0, 0),) * (3 - len(size))
-    before = tuple(p[0] for p in (*zeros, *padding))
-    whole = out.reshape(n, *ones, *out.shape[1:])
-    if x.flags.c_contiguous:
-        _pad_first(x.reshape(n, channels, *ones, *size), before, whole)
-    else:
-        _pad_last(np.ascontiguousarray(last).reshape(n, *ones, *last.shape[1:]), before, whole)
-    return out
-
-
-@compiled
-def _pad_last(x: Any, before: Any, out: Any) -> None:
-    rows = out.shape[0] * out.shape[1] * out.shape[2]
-    parallel_for(_pad_last_block, (x, before, out), rows, max(1, 16384 // (out.shape[3] * out.shape[4] + 1)))
-
-
-@compiled
-def _pad_last_block(x: Any, before: Any, out: Any, start: int, stop: int) -> None:
-    depth, height, width, channels = x.shape[1:]
-    zero = x.dtype.type(0)
-    left, right = before[2] * channels, (before[2] + width) * channels
-    for row in range(start, stop):
-        n, i, j = row // (out.shape[1] * out.shape[2]), row // out.shape[2] % out.shape[1], row % out.shape[2]
-        to = out[n, i, j].reshape(-1)
-        i, j = i - before[0], j - before[1]
-        if 0 <= i < depth and 0 <= j < height:
-            source = x[n, i, j].reshape(-1)
-            for k in range(left):
-                to[k] = zero
-            inside, beyond = to[left:right], to[right:]
-            for k in range(len(inside)):
-                inside[k] = source[k]
-            for k in range(len(beyond)):
-                beyond[k] = zero
-        else:
-            for k in range(len(to)):
-                to[k] = zero
-
-
-@compiled
-def _pad_first(x: Any, before: Any, out: Any) -> None:
-    rows = out.shape[0] * out.shape[1] * out.shape[2]
-    parallel_for(_pad_first_block, (x, before, out), rows, max(1, 16384 // (out.shape[3] * out.shape[4] + 1)))
-
-
-@compiled
-def _pad_first_block(x: Any, before: Any, out: Any, start: int, stop: int) -> None:
-    channels, depth, height, width = x.shape[1:]
-    zero = x.dtype.type(0)
-    for row in range(start, stop):
-        n, i, j = row // (out.shape[1] * out.shape[2]), row // out.shape[2] % out.shape[1], row % out.shape[2]
-        to = out[n, i, j]
-        i, j = i - before[0], j - before[1]
-        if 0 <= i < depth and 0 <= j < height:
-            for k in range(before[2]):
-                to[k] = zero
-            for k in range(before[2] + width, len(to)):
-                to[k] = zero
-            inside = to[before[2] : before[2] + width]
-            for c in range(channels):
-                source = x[n, c, i, j]
-                for k in range(width):
-                    inside[k, c] = source[k]
-        else:
-            to[:] = zero
 
 
 # ---- the product ----------------------------------------------------------------------------------------

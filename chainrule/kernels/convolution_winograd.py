@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .convolution_direct import address, correlate_tile, measures, microkernel, multiply_tile, pad, tile
+from .convolution_direct import correlate_tile, measures, multiply_tile, tile
 from .layer import Native, compiled, parallel_for
+from .layout import address, microkernel, pad
 from .memory import empty
 from .threads import get_num_threads
 from .window import Size, Window, channels_first

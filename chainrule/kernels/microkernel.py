@@ -248,6 +248,32 @@ def scale_sums_tile(
     return signature, codegen
 
 
+@intrinsic
+def transpose_part(
+    typingctx: Any, x: Any, step: Any, height: Any, width: Any, out: Any, out_step: Any, zero: Any
+) -> Any:
+    """Transpose a matrix of at most as many rows and columns as a vector has lanes; nothing beyond it is read or written."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, step, height, width, out, out_step, _ = args
+        vectors = Vectors(builder, zero)
+        none = _WORD(0)
+
+        def rows(base: Any, step: Any, count: Any, length: Any) -> Any:
+            """Each row's address, and which of its lanes there are; for rows that there are not, the first one's and none."""
+            for i in range(vectors.lanes):
+                there = builder.icmp_signed("<", _WORD(i), count)
+                at = builder.add(base, builder.select(there, builder.mul(step, _WORD(i)), none))
+                yield at, vectors.below(builder.select(there, length, none))
+
+        square = vectors.transposed([vectors.load_some(at, lanes) for at, lanes in rows(x, step, height, width)])
+        for row, (at, lanes) in zip(square, rows(out, out_step, width, height), strict=True):
+            vectors.store_some(row, at, lanes)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 6, zero), codegen
+
+
 _Matrix = tuple[tuple[Fraction, ...], ...]
 
 

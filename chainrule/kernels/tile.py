@@ -86,15 +86,7 @@ def _transposition(count_of: Any) -> Any:
 
             rows = [v.load(at(source, source_step, i)) for i in range(count)]
             rows += [ir.Constant(v.vector, ir.Undefined)] * (lanes - count)
-            distance = 1
-            while distance < lanes:  # exchange the off-diagonal blocks of ever larger squares
-                first = [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)]
-                second = [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)]
-                for i in (i for i in range(lanes) if not i & distance):
-                    a, b = rows[i], rows[i + distance]
-                    rows[i], rows[i + distance] = shuffled(a, b, first), shuffled(a, b, second)
-                distance *= 2
-            for i, row in enumerate(rows):
+            for i, row in enumerate(v.transposed(rows)):
                 lane = 0
                 while lane < count:  # in powers of two, so that nothing is written past the end
                     length = 1 << ((count - lane).bit_length() - 1)

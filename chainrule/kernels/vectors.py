@@ -46,6 +46,33 @@ class Vectors:
     def store(self, vector: Any, address: Any, distance: int = 0) -> None:
         self.builder.store(vector, self._pointer(address, distance, vector.type)).align = self.size
 
+    def below(self, count: Any) -> Any:
+        """Which lanes are among the first ``count``."""
+        kind = ir.VectorType(_INDEX, self.lanes)
+        first = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), self.builder.trunc(count, _INDEX), ir.Constant(_INDEX, 0)
+        )
+        counts = self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * self.lanes))
+        return self.builder.icmp_signed("<", ir.Constant(kind, list(range(self.lanes))), counts)
+
+    def load_some(self, address: Any, lanes: Any) -> Any:
+        """The numbers at an address in some lanes, and 0 in the others, of which the memory is not read."""
+        return self._masked("load", address, lanes, ir.Constant(self.vector, None))
+
+    def store_some(self, vector: Any, address: Any, lanes: Any) -> None:
+        """Store some lanes, and leave the memory of the others alone."""
+        self._masked("store", address, lanes, vector)
+
+    def _masked(self, what: str, address: Any, lanes: Any, vector: Any) -> Any:
+        pointer, mask = self.vector.as_pointer(), ir.VectorType(ir.IntType(1), self.lanes)
+        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.size}.p0v{self.lanes}f{8 * self.size}"
+        place, align = self._pointer(address, 0, self.vector), ir.Constant(_INDEX, self.size)
+        if what == "load":
+            kind, arguments = ir.FunctionType(self.vector, [pointer, _INDEX, mask, self.vector]), [place, align, lanes, vector]
+        else:
+            kind, arguments = ir.FunctionType(ir.VoidType(), [self.vector, pointer, _INDEX, mask]), [vector, place, align, lanes]
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+
     def expect(self, address: Any, distance: int) -> None:
         """Bring a line of the cache here that will be written."""
         pointer = ir.IntType(8).as_pointer()
@@ -73,6 +100,21 @@ class Vectors:
         if distance:
             address = self.builder.add(address, ir.Constant(_WORD, distance))
         return self.builder.inttoptr(address, kind.as_pointer())
+
+    def transposed(self, rows: list[Any]) -> list[Any]:
+        """The transpose of a square matrix: blocks off the diagonal of ever larger squares are exchanged."""
+        rows, distance = list(rows), 1
+        while distance < self.lanes:
+            first = [k if not k & distance else self.lanes + k - distance for k in range(self.lanes)]
+            second = [k + distance if not k & distance else self.lanes + k for k in range(self.lanes)]
+            for i in (i for i in range(self.lanes) if not i & distance):
+                pair = rows[i], rows[i + distance]
+                rows[i], rows[i + distance] = (
+                    self.builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(_INDEX, self.lanes), which))
+                    for which in (first, second)
+                )
+            distance *= 2
+        return rows
 
     def spread(self, scalar: Any) -> Any:
         """A number in all lanes."""
