@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from math import prod
 from typing import Any
@@ -14,6 +15,7 @@ from .memory import empty
 from .window import channels_first, channels_last
 
 
+@cache
 def microkernel() -> Any:
     """The module of the tiles, imported at first use."""
     return import_module("chainrule.kernels.microkernel")

@@ -249,9 +249,7 @@ def scale_sums_tile(
 
 
 @intrinsic
-def transpose_part(
-    typingctx: Any, x: Any, step: Any, height: Any, width: Any, out: Any, out_step: Any, zero: Any
-) -> Any:
+def transpose_part(typingctx: Any, x: Any, step: Any, height: Any, width: Any, out: Any, out_step: Any, zero: Any) -> Any:
     """Transpose a matrix of at most as many rows and columns as a vector has lanes; nothing beyond it is read or written."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

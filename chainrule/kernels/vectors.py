@@ -65,13 +65,16 @@ class Vectors:
 
     def _masked(self, what: str, address: Any, lanes: Any, vector: Any) -> Any:
         pointer, mask = self.vector.as_pointer(), ir.VectorType(ir.IntType(1), self.lanes)
-        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.size}.p0v{self.lanes}f{8 * self.size}"
         place, align = self._pointer(address, 0, self.vector), ir.Constant(_INDEX, self.size)
         if what == "load":
-            kind, arguments = ir.FunctionType(self.vector, [pointer, _INDEX, mask, self.vector]), [place, align, lanes, vector]
+            result, arguments = self.vector, [place, align, lanes, vector]
+            kinds = [pointer, _INDEX, mask, self.vector]
         else:
-            kind, arguments = ir.FunctionType(ir.VoidType(), [self.vector, pointer, _INDEX, mask]), [vector, place, align, lanes]
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+            result, arguments = ir.VoidType(), [vector, place, align, lanes]
+            kinds = [self.vector, pointer, _INDEX, mask]
+        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.size}.p0v{self.lanes}f{8 * self.size}"
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, kinds), name)
+        return self.builder.call(function, arguments)
 
     def expect(self, address: Any, distance: int) -> None:
         """Bring a line of the cache here that will be written."""
