@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import chainrule as cr
 from chainrule import nn, optim, train
 from chainrule.data import DataLoader, TensorDataset
 from chainrule.optim import lr_scheduler
+from chainrule.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from chainrule.train import metrics
 
 DATA = np.random.default_rng(0)
@@ -181,6 +183,94 @@ def test_schedulers():
         trainer(metrics={"loss": metrics.Accuracy()})
 
 
+def test_an_optimizer_that_evaluates_the_loss_itself(tmp_path):
+    cr.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    by_hand, again = deepcopy(model), deepcopy(model)
+    made = trainer(model, make=optim.LBFGS, lr=1)
+    made.fit([(X, Y)], 1)
+    made.save(tmp_path / "first")
+    made.fit([(X, Y)], 2)
+    trainer(again, make=optim.LBFGS, lr=1).fit([(X, Y)], 2, resume=tmp_path / "first")
+    assert same(model.state_dict(), again.state_dict())
+    optimizer = optim.LBFGS(by_hand.parameters(), lr=1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = cr.functional.cross_entropy(by_hand(X), Y)
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        optimizer.step(closure)
+    assert same(model.state_dict(), by_hand.state_dict()) and made.step == 2
+    with pytest.raises(ValueError, match="LBFGS computes gradients anew, of one batch, but those of 2"):
+        trainer(make=optim.LBFGS, callbacks=[train.GradientAccumulation(2)]).fit(loader(), 1)
+
+
+@pytest.mark.parametrize(
+    ("batches", "error", "message"),
+    [
+        (lambda: loader(batch_size=64, drop_last=True), ValueError, "drop_last leaves out what is less than 64 examples"),
+        (lambda: DataLoader(TensorDataset(X[:0], Y[:0]), 8), ValueError, "in epoch 1: the dataset is empty"),
+        (lambda: ((X, Y) for _ in range(1)), ValueError, "no batch in epoch 2: a generator can be gone through once only"),
+        (lambda: TensorDataset(X, Y), TypeError, "fit takes batches, not a dataset: DataLoader"),
+        (lambda: (X, Y), TypeError, r"a batch is \(input, ..., target\), not an array of shape \(50, 4\); DataLoader"),
+        (lambda: [{"x": X}], TypeError, "not a dict; .*override Trainer.forward"),
+        (lambda: [(X, Y.astype(float))], TypeError, r"classes are integers from 0 to 1, not float64; use target.astype"),
+        (lambda: [(X, np.array(["no", "yes"])[Y])], TypeError, r"not <U3; use np.unique\(target, return_inverse=True\)"),
+    ],
+)
+def test_batches_that_cannot_be_trained_on(batches, error, message):
+    with pytest.raises(error, match=message):
+        trainer().fit(batches(), 2)
+
+
+def test_what_cannot_be_trained():
+    model, other = network(), network()
+    adam = optim.Adam(other.parameters())
+    with pytest.raises(ValueError, match="depends on none of the optimizer's parameters"):
+        train.Trainer(model, adam, nn.CrossEntropyLoss(), progress=False).fit(loader(), 1)
+    with pytest.raises(TypeError, match="not the class EarlyStopping"):
+        trainer(callbacks=[train.EarlyStopping])
+    with pytest.raises(ValueError, match=r"must be one number, the mean over the batch, but has the shape \(8,\)"):
+        train.Trainer(other, adam, nn.CrossEntropyLoss(reduction="none"), progress=False).fit(loader(), 1)
+    with pytest.raises(TypeError, match="the loss is a float, not a Variable"):
+        train.Trainer(other, adam, lambda y, t: 1.0, progress=False).fit(loader(), 1)
+    with pytest.raises(TypeError, match="epochs must be an int"):
+        trainer().fit(loader(), 1.5)
+    for wrong in (X, TensorDataset(X)):
+        with pytest.raises(TypeError, match="predict takes batches"):
+            trainer().predict(wrong)
+    for empty in (trainer().predict, trainer().evaluate):
+        with pytest.raises(ValueError, match="no batch to .*: the list gave none"):
+            empty([])
+
+
+# ---- averaged weights -----------------------------------------------------------------------------------
+
+
+def test_averaged_weights_are_evaluated_and_saved(tmp_path):
+    def make(folder):
+        cr.manual_seed(4)
+        model = network()
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))
+        return trainer(model, callbacks=[train.WeightAveraging(average), train.ModelCheckpoint(folder)]), average
+
+    whole, expected = make(tmp_path / "whole")
+    history = whole.fit(loader(generator=1), 4, validation=loader(shuffle=False))
+    logits = train.predict(expected.module, loader(shuffle=False))
+    assert history["validation loss"][-1] == pytest.approx(float(cr.functional.cross_entropy(logits, Y)), rel=1e-6)
+    assert not same(expected.module.state_dict(), whole.model.state_dict())
+    make(tmp_path / "parts")[0].fit(loader(generator=1), 2, validation=loader(shuffle=False))
+    again, average = make(tmp_path / "parts")
+    again.fit(loader(generator=1), 4, validation=loader(shuffle=False), resume=True)
+    assert same(average.state_dict(), expected.state_dict()) and same(again.model.state_dict(), whole.model.state_dict())
+    with pytest.raises(ValueError, match="no batch to evaluate"):
+        again.fit(loader(generator=1), 5, validation=[])
+    assert again.model is not average.module  # it has its own model back
+
+
 # ---- gradient accumulation ------------------------------------------------------------------------------
 
 
@@ -246,8 +336,10 @@ def test_early_stopping_restores_the_best(mode):
     assert made.epoch == 6
     with pytest.raises(ValueError, match="'min' or 'max'"):
         train.EarlyStopping(mode="least")
-    with pytest.raises(KeyError, match="no result 'validation accuracy' to monitor; there are 'train loss', 'train accuracy'"):
-        trainer(callbacks=[train.EarlyStopping("validation accuracy")]).fit(loader(), 1)
+    with pytest.raises(KeyError, match="no result 'accuracy' to monitor; there are 'train loss', 'train accuracy'"):
+        trainer(callbacks=[train.EarlyStopping("accuracy")]).fit(loader(), 1)
+    with pytest.raises(ValueError, match="goes by the validation loss: pass validation batches"):
+        trainer(callbacks=[train.EarlyStopping()]).fit(loader(), 1)
 
 
 def test_terminate_on_nan_leaves_the_parameters_alone():
@@ -255,9 +347,19 @@ def test_terminate_on_nan_leaves_the_parameters_alone():
     made = trainer(callbacks=[guard])
     bad = X.copy()
     bad[20] = np.nan
-    made.fit(DataLoader(TensorDataset(bad, Y), 8), 3)
+    with pytest.warns(RuntimeWarning, match="training stopped: the loss is nan in batch 3 of epoch 1") as warned:
+        made.fit(DataLoader(TensorDataset(bad, Y), 8), 3)
+    assert len(warned) == 1 and warned[0].filename == __file__
     assert guard.batch == (0, 2) and made.step == 2 and made.stop and made.epoch == 0
     assert all(np.isfinite(p.data).all() for p in made.model.parameters())
+
+
+def test_a_loss_that_is_not_finite_is_warned_of_once():
+    bad = X.copy()
+    bad[20] = np.nan
+    with pytest.warns(RuntimeWarning, match=r"the loss is nan in batch 3 of epoch 1: .*TerminateOnNaN") as warned:
+        trainer().fit(DataLoader(TensorDataset(bad, Y), 8), 2)
+    assert len(warned) == 1 and warned[0].filename == __file__
 
 
 def test_detect_anomaly_names_the_operation():
@@ -450,6 +552,70 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path):
         assert found[0] == expected
         assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     print(f"{killed} kills in {trainings} trainings, each of which ended with the same weights and results")
+
+
+class CtrlC(train.Callback):
+    def __init__(self, batch, event, times=1):
+        self.batch, self.event, self.times = batch, event, times
+
+    def __getattribute__(self, name):
+        if name != f"on_{super().__getattribute__('event')}":
+            return super().__getattribute__(name)
+
+        def press(trainer):
+            if trainer.batch == self.batch:
+                for _ in range(self.times):
+                    signal.raise_signal(signal.SIGINT)
+
+        return press
+
+
+@pytest.mark.parametrize(
+    ("batch", "event", "where"),
+    [
+        (2, "batch_start", "batch 4 of 7 of epoch 1"),
+        (4, "step_end", "batch 4 of 7 of epoch 1"),
+        (7, "evaluation_start", "epoch 1"),
+    ],
+)
+def test_after_ctrl_c_it_goes_on_bit_for_bit(tmp_path, capsys, batch, event, where):
+    made, batches, validation = full(tmp_path / "whole")
+    made.fit(batches, 3, validation)
+    made, batches, validation = full(tmp_path / "parts")
+    made.callbacks = [CtrlC(batch, event), *made.callbacks]
+    made.callbacks[1].every_steps = None
+    with pytest.raises(KeyboardInterrupt, match=rf"stopped after {where}, and was saved to .*last.safetensors"):
+        made.fit(batches, 3, validation)
+    assert "stopping after this batch" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    made, batches, validation = full(tmp_path / "parts")
+    made.fit(batches, 3, validation, resume=True)
+    whole, parts = (train.load_checkpoint(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
+    assert same(whole, parts)
+
+
+def test_a_training_that_was_stopped_within_an_epoch_is_saved_as_it_is(tmp_path):
+    whole, batches, validation = full(tmp_path / "whole")
+    whole.fit(batches, 2, validation)
+
+    class StopOnce(train.Callback):
+        def on_batch_end(self, trainer):
+            trainer.stop = trainer.epoch == 0 and trainer.batch == 4
+
+    made, batches, validation = full(tmp_path / "parts")
+    made.callbacks = [callback for callback in made.callbacks if not isinstance(callback, train.ModelCheckpoint)] + [StopOnce()]
+    made.fit(batches, 2, validation)
+    made.save(tmp_path / "stopped")
+    made, batches, validation = full(tmp_path / "parts")
+    made.fit(batches, 2, validation, resume=tmp_path / "stopped")
+    assert same(made.model.state_dict(), whole.model.state_dict()) and made.history == whole.history
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        trainer(callbacks=[CtrlC(1, "batch_end", times=2)]).fit(loader(), 1)
+    with pytest.raises(KeyboardInterrupt, match="with a ModelCheckpoint among the callbacks"):
+        trainer(callbacks=[CtrlC(1, "batch_end")]).fit(loader(), 1)
 
 
 # ---- what is written and shown --------------------------------------------------------------------------

@@ -425,6 +425,9 @@ def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int)
         )
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{loss}: weight has the shape {(classes,)}, one for each class, not {weight.shape}")
+    if target.dtype.kind not in "iu":
+        hint = "target.astype(np.int64)" if target.dtype.kind in "bf" else "np.unique(target, return_inverse=True)[1]"
+        raise TypeError(f"{loss}: classes are integers from 0 to {classes - 1}, not {target.dtype}; use {hint}")
     counts = target != ignore_index
     index = target if everywhere(counts) else np.where(counts, target, 0)
     check_indices(index, classes, "the number of classes")

@@ -1,6 +1,7 @@
 """Training: one readable loop, callbacks, metrics, checkpoints that survive anything."""
 
 from . import metrics
+from .averaging import WeightAveraging
 from .callback import Callback
 from .checkpoint import ModelCheckpoint, load_checkpoint, save_checkpoint
 from .finder import LearningRates, find_learning_rate
@@ -24,6 +25,7 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
     "Trainer",
+    "WeightAveraging",
     "find_learning_rate",
     "load_checkpoint",
     "metrics",

@@ -24,6 +24,7 @@ class Callback:
             on_evaluation_start             where there is validation data
             on_evaluation_end               trainer.logs has the epoch's results, trainer.history not yet
             on_epoch_end                    trainer.logs and trainer.history have the epoch's results
+        on_interrupt                        after Ctrl-C, between two steps or epochs; then comes KeyboardInterrupt
         on_fit_end                          also after an error or an interrupt
 
     A callback reads the trainer's attributes, and may set ``trainer.stop = True``: no other batch then follows.
@@ -65,6 +66,9 @@ class Callback:
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """The epoch is complete: ``trainer.epoch`` counts it."""
+
+    def on_interrupt(self, trainer: Trainer) -> None:
+        """Someone has pressed Ctrl-C: what would be lost is saved now."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """Training ends, however it ends."""

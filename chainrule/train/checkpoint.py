@@ -105,7 +105,7 @@ def _read(value: Any, arrays: Mapping[str, Array]) -> Any:
 
 
 class ModelCheckpoint(Callback):
-    """Saves a checkpoint after each epoch, ``last.safetensors``, and the best of them, ``best.safetensors``.
+    """Saves a checkpoint after each epoch and after Ctrl-C, ``last.safetensors``, and the best, ``best.safetensors``.
 
     ``trainer.fit(..., resume=True)`` goes on from the last. To use a model: ``load_checkpoint(path)["model"]`` is its state
     dict.
@@ -139,6 +139,9 @@ class ModelCheckpoint(Callback):
     def on_step_end(self, trainer: Trainer) -> None:
         if self.every_steps and trainer.step % self.every_steps == 0:
             trainer.save(self.last)
+
+    def on_interrupt(self, trainer: Trainer) -> None:
+        trainer.save(self.last)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         is_best = self.monitor is not None and self.monitor.improved(trainer.logs)

@@ -300,6 +300,8 @@ def _classes_last(outputs: Array, targets: Array) -> Array:
 
 def _found(outputs: Array, targets: Array) -> tuple[Array, Array]:
     """The classes that logits stand for, and the targets in the same shape."""
+    if targets.dtype.kind == "f" and (targets % 1).any():
+        raise ValueError("this metric compares classes, but the targets are no whole numbers; for a regression use R2")
     if outputs.shape == targets.shape:
         return (outputs > 0).astype(np.intp), targets
     if outputs.shape == (*targets.shape, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,10 @@ class EarlyStopping(Callback):
         self._best_weights: dict[str, Any] | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        if self.monitor.name.startswith("validation ") and trainer.validation is None:
+            raise ValueError(
+                f"EarlyStopping goes by the {self.monitor.name}: pass validation batches to fit, or another monitor"
+            )
         trainer.stop = trainer.stop or self.waited >= self.patience  # a checkpoint of a training that it has stopped
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -71,7 +76,7 @@ class EarlyStopping(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops when a batch's loss is NaN or infinite, before it spoils the parameters; ``batch`` then says which it was.
+    """Stops, with a warning, when a batch's loss is NaN or infinite, before it spoils the parameters; ``batch`` says which.
 
     To find the operation that made it: ``chainrule.detect_anomaly()``.
     """
@@ -83,4 +88,10 @@ class TerminateOnNaN(Callback):
             return None
         self.batch = trainer.epoch, trainer.batch - 1
         trainer.stop = True
+        warnings.warn(
+            f"training stopped: the loss is {trainer.loss} in batch {trainer.batch} of epoch {trainer.epoch + 1}, and the "
+            "parameters are those of before it. Within chainrule.detect_anomaly() an error names the operation",
+            RuntimeWarning,
+            stacklevel=5,
+        )
         return False

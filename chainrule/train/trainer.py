@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random as python_random
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from itertools import islice
+from math import isfinite
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from .. import random
-from ..core.arrays import Array
+from ..core.arrays import Array, is_array
 from ..core.config import no_grad
+from ..core.variable import Variable
+from ..data import DataLoader, Dataset
 from ..dispatch import unwrap
 from ..nn.module import Module
 from ..optim.lr_scheduler import ReduceLROnPlateau
@@ -22,6 +26,7 @@ from ..optim.optimizer import Optimizer
 from ..trees import leaves
 from .callback import Callback
 from .checkpoint import ModelCheckpoint, load_checkpoint, save_checkpoint
+from .interrupt import Interrupt
 from .metrics import Mean, Metric
 from .progress import Progress
 
@@ -30,7 +35,8 @@ class Trainer:
     """Trains a model.
 
     A batch is a tuple whose last part is the target and whose others are the model's inputs; override ``forward`` for
-    models that learn in another way. The loss is a mean over examples.
+    models that learn in another way. The loss is a mean over examples. An optimizer that evaluates the loss several times in a
+    step, as LBFGS does, is given the same batch again; callbacks are told of the first evaluation alone.
 
     Attributes that callbacks read: ``epoch``, ``step``: how many are complete, from the beginning of all training;
     ``batch``: how many of this epoch, out of ``batches`` (None where that is not known); ``epochs``: how many there are to
@@ -75,6 +81,9 @@ class Trainer:
     ):
         if schedule not in ("epoch", "step"):
             raise ValueError(f"schedule is 'epoch' or 'step', not {schedule!r}")
+        for given in (model, optimizer, loss_fn, *(metrics or {}).values(), *callbacks):
+            if isinstance(given, type):
+                raise TypeError(f"Trainer needs an instance, such as {given.__name__}(...), not the class {given.__name__}")
         if metrics and "loss" in metrics:
             raise ValueError("'loss' is the loss's own name among the results; give the metric another")
         self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
@@ -91,7 +100,9 @@ class Trainer:
         self.validation: Any = None
         self._in_epoch = False  # whether a checkpoint says that an epoch is to be gone on with
         self._batches_done = False  # whether all of the epoch's batches were trained on
-        self._holds_gradients = False
+        self._left: list[Any] = []  # where loaders were when an epoch was left
+        self._pending = 0  # batches in the gradients
+        self._checked = self._warned = False  # what is looked at, or said, once in a fit
 
     # ---- the loop ---------------------------------------------------------------------------------------
 
@@ -111,25 +122,39 @@ class Trainer:
             resume: a checkpoint to go on from: its path; or True for the one that ModelCheckpoint last saved, if there is
                 one. What follows is bit for bit what would have followed without an interruption.
 
+        Ctrl-C ends it after the batch that is under way, when ModelCheckpoint has saved where it was; a second one at once.
+
         Raises:
             FileNotFoundError: there is no checkpoint at that path.
-            ValueError: the checkpoint is damaged, or of another model or optimizer.
+            ValueError: the checkpoint is damaged, or of another model or optimizer; there was no batch; the optimizer has
+                none of the parameters that the loss depends on.
+            TypeError: a dataset where batches are needed; a batch without a target.
+            KeyboardInterrupt: after Ctrl-C.
         """
-        self.loader, self.validation, self.epochs = loader, validation, epochs
+        if not isinstance(epochs, (int, np.integer)):
+            raise TypeError(f"epochs must be an int, not {epochs!r}")
+        if isinstance(loader, Dataset) or isinstance(validation, Dataset):
+            raise TypeError("fit takes batches, not a dataset: DataLoader(dataset, batch_size=32, shuffle=True) makes them")
+        self.loader, self.validation, self.epochs = loader, validation, int(epochs)
         self.batches = _length(loader)
-        self.stop = False
+        self.stop = self._checked = self._warned = False
+        self._pending, self._left = 0, []
         self.optimizer.zero_grad()
         if resume:
             self._resume(resume)
         self._emit("on_fit_start")
         try:
-            while self.epoch < epochs and not self.stop:
-                self._train_epoch()
+            with Interrupt() as interrupt:
+                while self.epoch < epochs and not self.stop:
+                    self._train_epoch(interrupt)
+                    if interrupt and not self.stop and self.epoch < epochs:
+                        self._end_interrupted()
         finally:
             self._emit("on_fit_end")
         return self.history
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, interrupt: Interrupt) -> None:
+        """Train for an epoch, or for what is left of one."""
         self.model.train()
         batches: Iterable[Any] = self.loader
         if self._in_epoch:
@@ -147,19 +172,27 @@ class Trainer:
             self.examples = _examples(batch)
             self._emit("on_batch_start")
             loss, outputs, targets = self.forward(batch)
+            _check_loss(loss)
             loss.backward()
             self.loss = loss.item()
             self.batch += 1
-            self._holds_gradients = True
+            self._pending += 1
             self._measure(self.measures, outputs, targets)
             if self._emit("on_backward_end"):
-                self._make_step()
+                self._make_step(batch)
             self._emit("on_batch_end")
             if self.stop:
+                self._left = self._places()
                 return
+            if interrupt and not self._pending:
+                self._end_interrupted()
+            if not (isfinite(self.loss) or self._warned):
+                self._warn_of_loss()
+        if not self.batch:
+            raise ValueError(_no_batch(self.loader, f"in epoch {self.epoch + 1}"))
         self._batches_done = True
-        if self._holds_gradients:
-            self._make_step()
+        if self._pending:
+            self._make_step(batch)
         self.logs |= {f"train {name}": measure.compute() for name, measure in self.measures.items()}
         if self.validation is not None:
             self._emit("on_evaluation_start")
@@ -172,11 +205,32 @@ class Trainer:
         self.epoch, self.batch = self.epoch + 1, 0
         self._emit("on_epoch_end")
 
-    def _make_step(self) -> None:
+    def _make_step(self, batch: Any) -> None:
+        """Let the optimizer make a step, with the gradients that are there."""
+        if not self._checked:
+            self._check_gradients()
         self._emit("on_step_start")
-        self.optimizer.step()
+        again = False
+
+        def closure() -> float:
+            """The loss, with the gradients: those that are there, and where it is called again, new ones of the batch."""
+            nonlocal again
+            if not again:
+                again = True
+                return self.loss
+            if self._pending > 1:
+                raise ValueError(
+                    f"{type(self.optimizer).__name__} computes gradients anew, of one batch, but those of {self._pending} were "
+                    "accumulated; leave out GradientAccumulation, and use larger batches"
+                )
+            self.optimizer.zero_grad()
+            loss = self.forward(batch)[0]
+            loss.backward()
+            return float(loss.item())
+
+        self.optimizer.step(closure)
         self.optimizer.zero_grad()
-        self._holds_gradients = False
+        self._pending = 0
         self.step += 1
         if self.scheduler is not None and self.schedule == "step":
             self.scheduler.step()
@@ -190,23 +244,35 @@ class Trainer:
 
     def forward(self, batch: Any) -> tuple[Any, Any, Any]:
         """The loss of a batch, and what metrics are told: the outputs and the target."""
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+            raise TypeError(
+                f"Trainer: a batch is (input, ..., target), not {_described(batch)}; DataLoader(TensorDataset(x, y), size) "
+                "gives such. For models that learn from other batches, override Trainer.forward"
+            )
         *inputs, target = batch
         outputs = self.model(*inputs)
         return self.loss_fn(outputs, target), outputs, target
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
-        """The loss and the metrics on other data, by name, with the model in ``eval`` mode."""
+        """The loss and the metrics on other data, by name, with the model in ``eval`` mode.
+
+        Raises:
+            ValueError: there was no batch.
+        """
         measures = deepcopy(self.measures)
         self._start_measuring(measures)
         before, examples, loss = self.model.training, self.examples, self.loss
         self.model.eval()
         try:
             with no_grad():
+                batch = None
                 for batch in loader:
                     self.examples = _examples(batch)
                     value, outputs, targets = self.forward(batch)
                     self.loss = float(unwrap(value))
                     self._measure(measures, outputs, targets)
+                if batch is None:
+                    raise ValueError(_no_batch(loader, "to evaluate"))
         finally:
             self.model.train(before)
             self.examples, self.loss = examples, loss
@@ -216,6 +282,10 @@ class Trainer:
         """The model's outputs for all batches, in one array, with the model in ``eval`` mode.
 
         Batches are as in training, and their targets are not looked at; or each is an array, the inputs.
+
+        Raises:
+            TypeError: an array or a dataset, instead of batches.
+            ValueError: there was no batch.
         """
         return predict(self.model, loader)
 
@@ -234,8 +304,40 @@ class Trainer:
 
     def _emit(self, event: str) -> bool:
         """Tell all callbacks of an event; False if one of them said so."""
-        answers = [getattr(callback, event)(self) for callback in self.callbacks]
-        return all(answer is not False for answer in answers)
+        agreed = True
+        for callback in self.callbacks:
+            agreed &= getattr(callback, event)(self) is not False
+        return agreed
+
+    def _warn_of_loss(self) -> None:
+        self._warned = True
+        warnings.warn(
+            f"the loss is {self.loss} in batch {self.batch} of epoch {self.epoch + 1}: look for NaN or infinity in the data, "
+            "or lower the learning rate. TerminateOnNaN() stops before the parameters are spoiled; within "
+            "chainrule.detect_anomaly() an error names the operation",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+    def _check_gradients(self) -> None:
+        """Raise where no parameter of the optimizer has a gradient, as where it is another model's."""
+        self._checked = True
+        if all(parameter.grad is None for group in self.optimizer.param_groups for parameter in group["params"]):
+            raise ValueError(
+                "the loss depends on none of the optimizer's parameters: was it made of this model's, optimizer = "
+                f"{type(self.optimizer).__name__}(model.parameters(), ...), after the model's last layer was exchanged?"
+            )
+
+    def _end_interrupted(self) -> None:
+        self._emit("on_interrupt")
+        of = "" if self.batches is None else f" of {self.batches}"
+        where = f"after batch {self.batch}{of} of epoch {self.epoch + 1}" if self.batch else f"after epoch {self.epoch}"
+        saved = next((callback.last for callback in self.callbacks if isinstance(callback, ModelCheckpoint)), None)
+        if saved is None:
+            raise KeyboardInterrupt(
+                f"training stopped {where}; with a ModelCheckpoint among the callbacks, fit(resume=True) would go on there"
+            )
+        raise KeyboardInterrupt(f"training stopped {where}, and was saved to {saved}; fit(resume=True) goes on there")
 
     # ---- checkpoints ------------------------------------------------------------------------------------
 
@@ -256,7 +358,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "loaders": [loader.state_dict() if hasattr(loader, "state_dict") else None for loader in self._loaders()],
+            "loaders": self._left or self._places(),
             "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
             "random": {
                 "chainrule": random.get_state(),
@@ -290,6 +392,10 @@ class Trainer:
     def _loaders(self) -> tuple[Any, Any]:
         return self.loader, self.validation
 
+    def _places(self) -> list[Any]:
+        """Where loaders are in their epochs."""
+        return [loader.state_dict() if hasattr(loader, "state_dict") else None for loader in self._loaders()]
+
     def _named_callbacks(self) -> list[tuple[str, Callback]]:
         """The callbacks by names that say their kinds, and which it is of those of one kind."""
         kinds = [type(callback).__name__ for callback in self.callbacks]
@@ -309,12 +415,19 @@ class Trainer:
 
 def predict(model: Module, loader: Iterable[Any]) -> Array:
     """A model's outputs for all batches, in one array; see ``Trainer.predict``."""
+    if is_array(loader) or isinstance(loader, Dataset):
+        raise TypeError(
+            "predict takes batches: for an array x, DataLoader(TensorDataset(x), batch_size=1000), or [x] for one batch"
+        )
     before = model.training
     model.eval()
     try:
         with no_grad():
             inputs = (batch[: max(1, len(batch) - 1)] if isinstance(batch, (tuple, list)) else (batch,) for batch in loader)
-            return np.concatenate([unwrap(model(*each)) for each in inputs])
+            outputs = [unwrap(model(*each)) for each in inputs]
+        if not outputs:
+            raise ValueError(_no_batch(loader, "to predict"))
+        return np.concatenate(outputs)
     finally:
         model.train(before)
 
@@ -329,3 +442,31 @@ def _length(loader: Any) -> int | None:
 def _examples(batch: Any) -> int:
     """How many examples a batch has: the length of its first array."""
     return len(leaves(batch)[0])
+
+
+def _check_loss(loss: Any) -> None:
+    if not isinstance(loss, Variable):
+        raise TypeError(
+            f"the loss is {_described(loss)}, not a Variable: it was computed from constants, or converted to a number"
+        )
+    if loss.size != 1:
+        raise ValueError(f"the loss must be one number, the mean over the batch, but has the shape {loss.shape}")
+
+
+def _described(value: Any) -> str:
+    if is_array(value):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of length {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def _no_batch(loader: Any, purpose: str) -> str:
+    """Why a loader may have given no batch."""
+    if iter(loader) is loader:
+        return f"there was no batch {purpose}: a generator can be gone through once only; use a DataLoader or a list"
+    if not isinstance(loader, DataLoader):
+        return f"there was no batch {purpose}: the {type(loader).__name__} gave none"
+    if loader.drop_last:
+        return f"there was no batch {purpose}: drop_last leaves out what is less than {loader.batch_size} examples"
+    return f"there was no batch {purpose}: the dataset is empty"
