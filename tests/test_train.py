@@ -19,6 +19,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim, train
 from chainrule.data import DataLoader, TensorDataset
+from chainrule.kernels import compiling
 from chainrule.optim import lr_scheduler
 from chainrule.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from chainrule.train import metrics
@@ -647,6 +648,15 @@ def test_metrics_that_are_no_numbers_are_kept_but_not_drawn(tmp_path):
     assert "confusion" not in (tmp_path / "log.csv").read_text()
 
 
+def test_curves_are_drawn_now_and_then_and_in_the_end(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("chainrule.train.loggers.plot_curves", lambda history, path: drawn.append(len(history["train loss"])))
+    trainer(callbacks=[train.PlotCurves(tmp_path / "curves.png")]).fit(loader(), 4)
+    assert drawn == [1, 4]
+    trainer(callbacks=[train.PlotCurves(tmp_path / "curves.png", seconds=0)]).fit(loader(), 3)
+    assert drawn == [1, 4, 1, 2, 3]
+
+
 def test_tensorboard(tmp_path):
     pytest.importorskip("tensorboardX")
     made = trainer(callbacks=[train.TensorBoard(tmp_path, every_steps=5), train.LearningRateMonitor()])
@@ -677,6 +687,31 @@ def test_progress_in_a_terminal(capsys, monkeypatch):
     assert "epoch 1/2  train loss" in out and "epoch 2/2  train loss" in out and "epoch 1/1" in out
     with pytest.raises(ValueError, match="kind is one of terminal, notebook, lines"):
         train.Progress("window")
+
+
+def test_progress_says_that_kernels_are_compiled(capsys, monkeypatch):
+    """Beside a live display nothing else says so; without one it is said once, at a terminal."""
+    pytest.importorskip("rich")
+    shown = []
+
+    class Compile(train.Callback):
+        def on_batch_start(self, trainer):
+            compiling.begins()
+            shown.append(trainer.callbacks[-1]._display._progress.tasks[0].fields["text"])
+            compiling.ends()
+
+    monkeypatch.setattr(compiling, "_seconds", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    clock = iter(range(100))
+    monkeypatch.setattr(compiling.time, "perf_counter", lambda: float(next(clock)))
+    trainer(callbacks=[Compile(), train.Progress("terminal")]).fit([(X, Y)], 1)
+    assert shown == ["compiling kernels, which are kept for the next time"] and not compiling.displays
+    assert "chainrule is compiling" not in capsys.readouterr().err
+    compiling._seconds = 0.0
+    for _ in range(3):
+        compiling.begins()
+        compiling.ends()
+    assert capsys.readouterr().err.count("chainrule is compiling kernels") == 1
 
 
 def test_progress_in_a_notebook(monkeypatch):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +22,8 @@ from numba.core import cgutils, event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic, overload
+
+from . import compiling
 
 _WORD = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
@@ -454,18 +455,13 @@ def set_threads(threads: int) -> None:
 
 
 class _Announcer(event.Listener):  # type: ignore[misc]
-    """Says once, to who waits at a terminal, that compiling is what takes the time."""
-
-    def __init__(self) -> None:
-        self._started, self._seconds = 0.0, 0.0
+    """Tells of what Numba compiles."""
 
     def on_start(self, event: Any) -> None:
-        self._started = time.perf_counter()
+        compiling.begins()
 
     def on_end(self, event: Any) -> None:
-        before, self._seconds = self._seconds, self._seconds + time.perf_counter() - self._started
-        if before < 1 <= self._seconds and sys.stderr.isatty():
-            print("chainrule is compiling kernels for this machine, and keeps them for the next time", file=sys.stderr)
+        compiling.ends()
 
 
 event.register("numba:compile", _Announcer())

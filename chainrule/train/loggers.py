@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..io.atomic import remove_unfinished, replacing
-from ..viz.figures import plot_curves
+from ..viz.figures import new_figure, plot_curves
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -58,20 +59,40 @@ class CSVLogger(Callback):
 
 
 class PlotCurves(Callback):
-    """Draws the results of all epochs, anew after each.
+    """Draws the results of all epochs: after the first, then every so often, and in the end.
 
     Args:
-        path: the picture; its ending says the format (``.png``, ``.svg``, ``.pdf``).
+        path: the picture; its ending says the format (``.png``, ``.svg``, ``.pdf``). It is replaced at once, so that a viewer
+            never sees half of one.
+        seconds: how long it waits, at least, before it draws anew.
+
+    Raises:
+        ImportError: matplotlib is not installed.
     """
 
-    def __init__(self, path: str | PathLike[str]):
-        self.path = Path(path)
+    def __init__(self, path: str | PathLike[str], seconds: float = 30.0):
+        new_figure(1, 1)  # here, and not after an epoch, it is said that matplotlib is missing
+        self.path, self.seconds = Path(path), seconds
+        self._drawn: float | None = None  # when it drew last; None: not yet
+        self._is_due = False
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        self._drawn = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.path)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
+        self._is_due = True
+        if self._drawn is None or time.monotonic() - self._drawn >= self.seconds:
+            self._draw(trainer)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._is_due:
+            self._draw(trainer)
+
+    def _draw(self, trainer: Trainer) -> None:
         plot_curves({n: v for n, v in trainer.history.items() if isinstance(v[-1], (int, float))}, self.path)
+        self._drawn, self._is_due = time.monotonic(), False
 
 
 class TensorBoard(Callback):

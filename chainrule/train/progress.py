@@ -8,6 +8,7 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..kernels import compiling
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _INTERVAL = 0.1
 
 class Progress(Callback):
     """Shows how a training goes: a line for each epoch, and what is under way where that can be live.
+
+    Where the first batches wait for kernels to be compiled, it says so.
 
     Args:
         kind: ``"terminal"`` (a bar, by the package rich), ``"notebook"`` (HTML, without widgets) or ``"lines"``. By default
@@ -32,18 +35,19 @@ class Progress(Callback):
             raise ValueError(f"kind is one of {', '.join(_DISPLAYS)}, not {kind!r}")
         self.kind = kind
         self._display: _Display = _Lines()
+        self._epoch = ""  # and the share of it that is done, as they were shown last
+        self._share: float | None = None
         self._last = self._start = 0.0
         self._first = 0  # the batch that this epoch began with, which is not 0 where it goes on
 
     def on_fit_start(self, trainer: Trainer) -> None:
         self._display = _DISPLAYS[self.kind or _kind_that_fits()]()
         self._display.start()
+        compiling.displays.append(self._show_compiling)
 
     def on_epoch_start(self, trainer: Trainer) -> None:
         self._start, self._last, self._first = time.perf_counter(), 0.0, trainer.batch
-        self._display.live(
-            _epoch(trainer, trainer.epoch + 1), None if trainer.batches is None else 0.0, "", None
-        )  # the first batch may take its time
+        self._show(trainer, "", None)  # the first batch may take its time
 
     def on_batch_end(self, trainer: Trainer) -> None:
         now = time.perf_counter()
@@ -51,9 +55,7 @@ class Progress(Callback):
             self._last = now
             elapsed, done = now - self._start, trainer.batch - self._first
             left = None if trainer.batches is None else (trainer.batches - trainer.batch) * elapsed / done
-            share = None if trainer.batches is None else trainer.batch / trainer.batches
-            text = f"loss {trainer.measures['loss'].compute():.4g}  {done / elapsed:.1f} batches/s"
-            self._display.live(_epoch(trainer, trainer.epoch + 1), share, text, left)
+            self._show(trainer, f"loss {trainer.measures['loss'].compute():.4g}  {done / elapsed:.1f} batches/s", left)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         results = [f"{name} {value:.4g}" for name, value in trainer.logs.items() if isinstance(value, (int, float))]
@@ -61,7 +63,17 @@ class Progress(Callback):
         self._display.line("  ".join([_epoch(trainer, trainer.epoch), *results, f"{seconds:.1f} s"]))
 
     def on_fit_end(self, trainer: Trainer) -> None:
+        compiling.displays.remove(self._show_compiling)
         self._display.stop()
+
+    def _show(self, trainer: Trainer, text: str, left: float | None) -> None:
+        self._epoch = _epoch(trainer, trainer.epoch + 1)
+        self._share = None if trainer.batches is None else trainer.batch / trainer.batches
+        self._display.live(self._epoch, self._share, text, left)
+
+    def _show_compiling(self) -> None:
+        """Say, until there is other news, why nothing moves."""
+        self._display.live(self._epoch, self._share, "compiling kernels, which are kept for the next time", None)
 
 
 def _epoch(trainer: Trainer, number: int) -> str:

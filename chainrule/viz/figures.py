@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array, as_array
+from ..io.atomic import replacing
 
 
 def plot_curves(history: Mapping[str, Sequence[float]], path: str | PathLike[str], xlabel: str = "epoch") -> None:
@@ -37,7 +39,7 @@ def plot_curves(history: Mapping[str, Sequence[float]], path: str | PathLike[str
         panels.setdefault(quantity, {})[line] = values
     if not panels:
         raise ValueError("plot_curves needs a history with one quantity at least")
-    figure = _figure(4.5 * len(panels), 3.2)
+    figure = new_figure(4.5 * len(panels), 3.2)
     for axes, (quantity, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for line, values in lines.items():
             axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=line)
@@ -47,7 +49,7 @@ def plot_curves(history: Mapping[str, Sequence[float]], path: str | PathLike[str
         axes.spines[["top", "right"]].set_visible(False)
         if any(lines):
             axes.legend(frameon=False)
-    figure.savefig(path, dpi=100)
+    _save(figure, path)
 
 
 def plot_against(x: Array, y: Array, path: str | PathLike[str], xlabel: str, ylabel: str, marked: float | None = None) -> None:
@@ -56,7 +58,7 @@ def plot_against(x: Array, y: Array, path: str | PathLike[str], xlabel: str, yla
     Raises:
         ImportError: matplotlib is not installed.
     """
-    figure = _figure(5, 3.5)
+    figure = new_figure(5, 3.5)
     axes = figure.subplots()
     axes.plot(x, y)
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log")
@@ -65,7 +67,7 @@ def plot_against(x: Array, y: Array, path: str | PathLike[str], xlabel: str, yla
     if marked is not None:
         axes.axvline(marked, color="tab:red", linestyle="--", label=f"{marked:.2g}")
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=100)
+    _save(figure, path)
 
 
 def image_grid(images: Array, titles: Sequence[str], path: str | PathLike[str], columns: int = 6) -> None:
@@ -97,20 +99,25 @@ def image_grid(images: Array, titles: Sequence[str], path: str | PathLike[str], 
     white: Any = 255 if pictures.dtype == np.uint8 else 1.0
     columns = min(columns, len(pictures))
     rows = ceil(len(pictures) / columns)
-    figure = _figure(1.5 * columns, 1.75 * rows)
+    figure = new_figure(1.5 * columns, 1.75 * rows)
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in cells:
         axes.set_axis_off()
     for axes, picture, title in zip(cells, pictures, titles or [""] * len(pictures), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=white)
         axes.set_title(title, fontsize=8, parse_math=False)
-    figure.savefig(path, dpi=100)
+    _save(figure, path)
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     """An empty figure of that size in inches, apart from pyplot and its windows."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("drawing needs the package matplotlib: pip install 'chainrule[viz]'") from error
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: str | PathLike[str]) -> None:
+    with replacing(path) as file:
+        figure.savefig(file, dpi=100, format=Path(path).suffix.removeprefix(".") or "png")
