@@ -11,7 +11,7 @@ import pytest
 
 import chainrule
 from chainrule.kernels import matmul, memory, threads
-from chainrule.kernels.layer import compiled, dense, enabled, gemm, kernel, parallel_for
+from chainrule.kernels.layer import borrow, compiled, dense, enabled, gemm, give_back, kernel, parallel_for
 
 needs_numba = pytest.mark.skipif(not enabled(), reason="needs Numba")
 
@@ -250,6 +250,38 @@ def test_memory_is_used_again_and_never_by_two():
     assert memory.empty((301, 300), "f4").ctypes.data == address
     memory.release()
     assert not memory._free and memory._kept == 0
+
+
+@compiled
+def _borrowed_block(places, length, start, stop):
+    for i in range(start, stop):
+        own = borrow(places, length)
+        own[:] = i
+        inner = borrow(places, length)
+        inner[:] = -1
+        places[i] = own.ctypes.data if (own == i).all() else 0
+        give_back(inner.reshape(-1, 1))
+        give_back(own)
+
+
+@compiled
+def _borrowed(places, length):
+    parallel_for(_borrowed_block, (places, length), len(places), 1)
+
+
+@needs_numba
+def test_borrowed_memory_is_used_again_and_never_by_two():
+    for length in (0, 1, 5000, 100_000):
+        places = np.zeros(500, np.int64)
+        workers = [threading.Thread(target=_borrowed, args=(places.copy(), length)) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        _borrowed(places, length)
+        for worker in workers:
+            worker.join()
+        assert places.all() and not (places % 64).any()
+        assert len(set(places)) < 50
+    memory.release()
 
 
 def test_empty_like_keeps_the_order_in_memory():

@@ -14,8 +14,10 @@ import numpy as np
 
 from .layer import (
     array_at,
+    borrow,
     carray,
     compiled,
+    give_back,
     narrow_tile,
     parallel_for,
     tile,
@@ -63,7 +65,7 @@ def _gemm(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
     rows, columns = tile_rows(), tile_columns(out)
     high = min((m + rows - 1) // rows, max(_BLOCK, _COPIED // max(k, 1) // rows))  # panels of each matrix at a time
     wide = min((n + columns - 1) // columns, max(_BLOCK, _COPIED // max(k, 1) // columns))
-    left, right = np.empty(high * rows * k, out.dtype), np.empty(wide * columns * k, out.dtype)
+    left, right = borrow(out, high * rows * k), borrow(out, wide * columns * k)
     slabs = (k + _DEPTH - 1) // _DEPTH
     for j in range(0, n, wide * columns):
         b_part = b[:, j : min(j + wide * columns, n)]
@@ -76,6 +78,8 @@ def _gemm(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
             parallel_for(
                 _multiply, (a_part, left, right, out_part, high, wide, across, alpha, beta), blocks, blocks if small else 1
             )
+    give_back(left)
+    give_back(right)
 
 
 @compiled

@@ -181,6 +181,7 @@ class Native:
 def _native() -> Any:
     """The native module, with the pool ready, also after a fork."""
     native = import_module("chainrule.kernels.native")
+    import_module("chainrule.kernels.scratch")  # what was compiled before refers to its table
     native.start(threads.get_num_threads())
     threads.listener = native.set_threads
     os.register_at_fork(after_in_child=lambda: native.start(threads.get_num_threads()))
@@ -190,6 +191,13 @@ def _native() -> Any:
 parallel_for = Native("parallel_for", _native)
 carray = Native("carray", _native)
 array_at, gemm = Native("array_at", _native), Native("gemm", _native)
+
+
+def _scratch() -> Any:
+    return import_module("chainrule.kernels.scratch")
+
+
+borrow, give_back = Native("borrow", _scratch), Native("give_back", _scratch)
 
 
 def _tiles() -> Any:

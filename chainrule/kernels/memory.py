@@ -6,6 +6,7 @@ take longer than the arithmetic. So the memory of large results is kept when the
 
 from __future__ import annotations
 
+import sys
 from _thread import RLock
 from collections import defaultdict
 from math import prod
@@ -86,3 +87,6 @@ def release() -> None:
     with _lock:
         _free.clear()
         _kept = 0
+    scratch = sys.modules.get("chainrule.kernels.scratch")
+    if scratch is not None:  # else no compiled function has borrowed any
+        scratch.free_all()
