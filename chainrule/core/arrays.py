@@ -16,6 +16,8 @@ Array = Any
 class Memory(np.ndarray):
     """Memory that one array lies in, and else its views: that array owns its data, as one without a base does."""
 
+    __slots__ = ()
+
 
 _UNDIFFERENTIABLE_KINDS = frozenset("OSUmM")
 

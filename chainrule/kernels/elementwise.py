@@ -26,12 +26,15 @@ def elementwise(function: Compiled, arrays: int = 1) -> Callable[[Callable[..., 
     loop, loop_of_uniform = _loop(function, arrays, False), _loop(function, arrays, True)
 
     def declare(reference: Callable[..., Array]) -> Kernel:
-        def pays(*args: Any) -> bool:
-            first, *others = args[:arrays]
-            return first.size >= _LEAST and dense(first, *others) and all(a.shape == first.shape for a in others)
+        def pays(first: Any, *args: Any) -> bool:
+            if first.size < _LEAST or not dense(first, *args[: arrays - 1]):
+                return False
+            return arrays == 1 or all(other.shape == first.shape for other in args[: arrays - 1])
 
         def compiled(*args: Any) -> Array:
-            given, numbers = args[:arrays], tuple(args[0].dtype.type(p) for p in args[arrays:])
+            given, numbers = args[:arrays], args[arrays:]
+            if numbers:
+                numbers = tuple(map(given[0].dtype.type, numbers))
             if arrays > 1 and not any(given[0].strides):
                 flat, out, flat_out = flattened(given[1:], given[-1])
                 loop_of_uniform(given[0][(0,) * given[0].ndim], *flat, flat_out, numbers)
@@ -50,9 +53,12 @@ def flattened(arrays: tuple[Array, ...], like: Array) -> tuple[list[Array], Arra
 
     They are copied only where they lie otherwise.
     """
-    if all(a.flags.c_contiguous for a in arrays):
+    for a in arrays:
+        if not a.flags.c_contiguous:
+            break
+    else:
         out = empty(like.shape, like.dtype)
-        return [a.reshape(-1) for a in arrays], out, out.reshape(-1)
+        return [a.ravel() for a in arrays], out, out.ravel()
     out = empty_like(like)
     order = sorted(range(out.ndim), key=lambda axis: -out.strides[axis])
     return [a.transpose(order).reshape(-1) for a in arrays], out, out.transpose(order).reshape(-1)

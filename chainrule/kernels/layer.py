@@ -93,8 +93,13 @@ def _narrow(result: Any) -> Any:
 
 def dense(*arrays: Array | None) -> bool:
     """Whether the arrays are NumPy's own, all of float32 or all of float64, as compiled versions take them; None fits."""
-    dtypes = {a.dtype if is_native(a) else None for a in arrays if a is not None}
-    return len(dtypes) == 1 and dtypes.issubset(_FLOATS)
+    dtype = None
+    for a in arrays:
+        if a is not None:
+            if not is_native(a) or a.dtype not in _FLOATS or (dtype is not None and a.dtype != dtype):
+                return False
+            dtype = a.dtype
+    return dtype is not None
 
 
 @cache

@@ -20,8 +20,10 @@ _LARGE = 1 << 16  # bytes: below, the C library keeps memory by itself
 _MOST = 1 << 30  # bytes of memory that is kept for later
 _LINE = 64  # bytes of a cache line, and of the widest vector
 
-#: Memory that is free, by size, each with where in it a line of the cache begins.
-_free: dict[int, list[tuple[bytearray, int]]] = defaultdict(list)
+_BYTE = np.dtype(np.uint8)
+
+#: Memory that is free, by size. The last byte of each says where in it a line of the cache begins.
+_free: dict[int, list[bytearray]] = defaultdict(list)
 _kept = 0
 _lock = RLock()  # an array can be collected within empty() itself
 
@@ -29,15 +31,16 @@ _lock = RLock()  # an array can be collected within empty() itself
 class _Lease(Memory):
     """What an array in such memory is a view of: gives the memory back when the last view is gone."""
 
-    offset: int
+    __slots__ = ()
 
     def __del__(self) -> None:
         global _kept
         memory: Any = self.base
         with _lock:
-            if _kept + self.size <= _MOST:
-                _free[self.size].append((memory, self.offset))
-                _kept += self.size
+            size = len(memory)
+            if _kept + size <= _MOST:
+                _free[size].append(memory)
+                _kept += size
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -61,24 +64,17 @@ def empty_like(x: Array) -> Array:
 def _lease(size: int) -> _Lease:
     """So many bytes of memory, or a few more."""
     global _kept
-    rounded = _rounded(size)
+    step = 1 << max(size.bit_length() - 4, 12)  # sizes are rounded, by at most an eighth, to those that others round to as well
+    room = -(-size // step) * step + _LINE
     with _lock:
-        free = _free.get(rounded)
+        free = _free[room]
         if free:
-            memory, offset = free.pop()
-            _kept -= rounded
+            memory = free.pop()
+            _kept -= room
         else:
-            memory = bytearray(rounded + _LINE)
-            offset = -np.frombuffer(memory, np.uint8).ctypes.data % _LINE
-    lease = _Lease(rounded, np.uint8, memory, offset)
-    lease.offset = offset
-    return lease
-
-
-def _rounded(size: int) -> int:
-    """A size that others round to as well: at most an eighth more."""
-    step = 1 << max(size.bit_length() - 4, 12)
-    return -(-size // step) * step
+            memory = bytearray(room)
+            memory[-1] = -np.frombuffer(memory, _BYTE).ctypes.data % _LINE
+    return _Lease(size, _BYTE, memory, memory[-1])
 
 
 def release() -> None:
