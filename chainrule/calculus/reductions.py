@@ -10,6 +10,7 @@ import numpy as np
 from ..core.arrays import is_native, kept_where, spread
 from ..core.batched import everywhere
 from ..dispatch import composite, define_rule
+from ..kernels import reduction as kernel
 from .constants import named
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]  # NumPy's default for arguments that were not given
@@ -63,7 +64,7 @@ def _over(x: Any, count: Any) -> Any:
 # ---- sums -----------------------------------------------------------------------------------------------
 
 define_rule(np.sum, linear="jointly", a=lambda g, a_shape, axis, keepdims, where: _spread(g, a_shape, axis, keepdims, where),
-            ignores=("dtype", "initial"))  # fmt: skip
+            ignores=("dtype", "initial"), kernel=kernel.total)  # fmt: skip
 
 
 def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
@@ -71,7 +72,7 @@ def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
     return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, True, where)
 
 
-define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype",))
+define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype",), kernel=kernel.mean)
 
 
 def _deviation(a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> Any:
@@ -114,8 +115,10 @@ def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, i
     return kept_where(chosen, _over(g, np.maximum(ties, 1)))
 
 
-for _function in (np.max, np.amax, np.min, np.amin):
-    define_rule(_function, a=_extremum)
+for _function in (np.max, np.amax):
+    define_rule(_function, a=_extremum, kernel=kernel.largest)
+for _function in (np.min, np.amin):
+    define_rule(_function, a=_extremum, kernel=kernel.smallest)
 
 
 @composite(np.ptp)
@@ -149,7 +152,7 @@ def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> An
     return g * np.transpose(np.reshape(others, moved.shape), np.argsort(kept + axes))
 
 
-define_rule(np.prod, a=_prod, ignores=("dtype", "initial"))
+define_rule(np.prod, a=_prod, ignores=("dtype", "initial"), kernel=kernel.product)
 
 # ---- accumulation ---------------------------------------------------------------------------------------
 

@@ -308,7 +308,10 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
         return f"{which}({arguments})"
     native = " and ".join((f"{{*map(type, {x})}} == _native" if of_sequence else f"{x}.__class__ is _ndarray") for x in inputs)
     bound = ", ".join(f"{name!r}: {name}" for name in rule.parameters)
-    return f"_function({arguments}) if {native} else _given(_rule, {{{bound}}})"
+    call = f"_function({arguments})"
+    if rule.kernel is not None:  # its options may stand in another order
+        call = f"_kernel({', '.join(f'{name}={name}' if name in rule.defaults else name for name in rule.parameters)})"
+    return f"{call} if {native} else _given(_rule, {{{bound}}})"
 
 
 def _given(rule: Rule, arguments: dict[str, Any]) -> Any:

@@ -88,7 +88,7 @@ class Rule:
         ignores: arguments that the gradient doesn't depend on.
         signature: a stand-in whose parameters are the function's, where Python can't tell them.
         linear: whether it is linear in these arguments, all together or each by itself; forward mode then calls it.
-        kernel: what computes the function on large arrays, in its place.
+        kernel: what computes the function in its place: where it has options, on NumPy's arrays, else on large ones.
     """
 
     def __init__(
@@ -383,7 +383,8 @@ def define_rule(
         signature: a stand-in with the same parameters, for functions whose signature Python cannot tell.
         linear: ``"jointly"`` if it is linear in all these arguments together, ``"separately"`` if in each by itself (such
             as a product): forward mode then calls it on tangents. Without it, forward mode transposes the derivatives.
-        kernel: what computes the function on large arrays, in its place and with the same positional arguments.
+        kernel: what computes the function in its place, with the same arguments: on NumPy's arrays where the function has
+            options (it is given all of them, by name), on large ones where it has none.
 
     >>> import numpy as np, chainrule as cr
     >>> @cr.primitive

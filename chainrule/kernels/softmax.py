@@ -94,7 +94,7 @@ def moved(x: Array, source: int, destination: int) -> Array:
 
 
 @inlined
-def _in_order(bits: Any, shift: int, mask: int) -> Any:
+def in_order(bits: Any, shift: int, mask: int) -> Any:
     """Integers that are ordered as the floats of these bits: the largest of them is found in vectors, that of floats is not."""
     return bits ^ ((bits >> shift) & mask)
 
@@ -107,15 +107,15 @@ def largest(x: Any, tops: Any) -> None:
         for r in range(len(x)):
             row, most = short[r], np.int32(-(2**31))
             for i in range(len(row)):
-                most = max(most, np.int32(_in_order(row[i], 31, 0x7FFFFFFF)))
-            tops[r] = np.int32(_in_order(most, 31, 0x7FFFFFFF)).view(np.float32)
+                most = max(most, np.int32(in_order(row[i], 31, 0x7FFFFFFF)))
+            tops[r] = np.int32(in_order(most, 31, 0x7FFFFFFF)).view(np.float32)
     else:
         bits = x.view(np.int64)
         for r in range(len(x)):
             of_row, top = bits[r], np.int64(-(2**63))
             for i in range(len(of_row)):
-                top = max(top, _in_order(of_row[i], 63, 0x7FFFFFFFFFFFFFFF))
-            tops[r] = np.int64(_in_order(top, 63, 0x7FFFFFFFFFFFFFFF)).view(np.float64)
+                top = max(top, in_order(of_row[i], 63, 0x7FFFFFFFFFFFFFFF))
+            tops[r] = np.int64(in_order(top, 63, 0x7FFFFFFFFFFFFFFF)).view(np.float64)
 
 
 @compiled
