@@ -110,16 +110,25 @@ class TensorDataset(Dataset):
         """The batches of ``starts.step`` rows from each of ``starts`` on, of the rows as they are or in another order."""
         size = starts.step
         if order is None:
-            for i in starts:
-                yield tuple([x[i : i + size] for x in self.arrays])
+            yield from _parts([x[starts.start : starts.stop] for x in self.arrays], size)
             return
         # small batches are views of a larger one, for NumPy takes long to begin
         row = max(1, sum(x.itemsize * prod(x.shape[1:]) for x in self.arrays))
         block = size * max(1, _BLOCK // (size * row))
         for first in range(starts.start, starts.stop, block):
-            arrays = self.batch(order[first : first + block])
-            for i in range(0, min(block, starts.stop - first), size):
-                yield tuple([x[i : i + size] for x in arrays])
+            arrays = self.batch(order[first : min(first + block, starts.stop)])
+            if block == size:
+                yield arrays
+            else:
+                yield from _parts(arrays, size)
+
+
+def _parts(arrays: Sequence[Array], size: int) -> Iterator[tuple[Any, ...]]:
+    """Views of ``size`` rows of each array, and of the rows that are left; NumPy goes along an axis faster than it slices."""
+    full = len(arrays[0]) // size
+    yield from zip(*[x[: full * size].reshape(full, size, *x.shape[1:]) for x in arrays], strict=True)
+    if full * size < len(arrays[0]):
+        yield tuple([x[full * size :] for x in arrays])
 
 
 class Subset(Dataset):
