@@ -71,7 +71,7 @@ def block({names}, out, numbers, start, stop):
         out[i] = function({items}, *numbers)
 
 def loop({names}, out, numbers):
-    parallel_for(on_block, ({names}, out, numbers), len(out), {block})
+    parallel_for(on_block, ({names}, out, numbers), len(out), max({block}, len(out) // 16))
 """
 
 

@@ -34,15 +34,16 @@ _BODY = ir.FunctionType(ir.VoidType(), [_POINTER, _WORD, _WORD])
 #: Where the pool's lock and conditions lie, as words of 8 bytes. 16 words are room enough for any system's lock.
 _LOCK, _WORK, _FINISHED = 0, 16, 32
 #: The region under way.
-_BODY_AT, _ARGUMENTS, _ITEMS, _BLOCK, _BLOCKS = range(48, 53)
+_BODY_AT, _ARGUMENTS, _ITEMS, _BLOCK, _FIRST, _BLOCKS = range(48, 54)
 #: How many threads to use, are started, are awake; where their code is; how long regions took that were not
 #: shared, one right after another, and when the last ended.
-_THREADS, _STARTED, _AWAKE, _THREAD_AT, _HANDLE, _MISSED, _ENDED, _GEMM_32, _GEMM_64 = range(53, 62)
-#: Words that all threads write, each in a cache line of its own. The ticket is the region's number, and below it, in the
-#: bits of ``_NUMBER``, that of the next block to take.
+_THREADS, _STARTED, _AWAKE, _THREAD_AT, _HANDLE, _MISSED, _ENDED, _GEMM_32, _GEMM_64 = range(54, 63)
+#: Words that all threads write, each in a cache line of its own. The ticket is the region's number, and below it, in ``_BITS``
+#: bits each, how many blocks were taken from the back and from the front.
 _TICKET, _DONE, _BUSY, _WAITING = 64, 72, 80, 88
 _WORDS = 96
-_NUMBER = (1 << 32) - 1
+_BITS = 20
+_MOST = (1 << _BITS) - 1
 
 #: Nanoseconds that it takes to wake a thread whose core has halted. Work of less time is done sooner without. So long a thread
 #: waits actively for the next region, before it sleeps: at most doubling what the wait costs, whenever the region comes
@@ -183,25 +184,29 @@ def _set(at: int, word: int, value: int) -> None:
 
 @njit(cache=True)
 def _open(at: int) -> bool:
-    """Whether there are blocks to take. What is between two regions, has a ticket beyond any block."""
-    return bool((_get(at, _TICKET) & _NUMBER) < _get(at, _BLOCKS))
+    """Whether there are blocks to take. Between two regions, the ticket says that all are taken that there can be."""
+    ticket = _get(at, _TICKET)
+    return bool((ticket & _MOST) + (ticket >> _BITS & _MOST) < _get(at, _BLOCKS))
 
 
 @njit(cache=True)
-def _take_blocks(at: int) -> int:
+def _take_blocks(at: int, step: int) -> int:
     """Take blocks of the region under way until none is left; how many these were.
 
-    A block is taken by counting up the ticket. That fails where the ticket is another by then, as a new region's would be.
+    A block is taken by adding ``step`` to the ticket, 1 at the front, 1 << ``_BITS`` at the back. That fails where the ticket is
+    another by then, as a new region's would be. The pool's threads take from the back: so a thread gets about the same part
+    of arrays each time, which it may still have in its cache.
     """
     taken = 0
     while True:
         ticket = _get(at, _TICKET)
-        number, blocks = ticket & _NUMBER, _get(at, _BLOCKS)
-        if number >= blocks:
+        front, back, blocks = ticket & _MOST, ticket >> _BITS & _MOST, _get(at, _BLOCKS)
+        if front + back >= blocks:
             return taken
         body, arguments, items, block = _get(at, _BODY_AT), _get(at, _ARGUMENTS), _get(at, _ITEMS), _get(at, _BLOCK)
-        if _exchange(at + 8 * _TICKET, ticket, ticket + 1):
-            _call_body(body, arguments, number * block, min((number + 1) * block, items))
+        start = (_get(at, _FIRST) + (front if step == 1 else blocks - 1 - back)) * block
+        if _exchange(at + 8 * _TICKET, ticket, ticket + step):
+            _call_body(body, arguments, start, min(start + block, items))
             taken += 1
             if _add(at + 8 * _DONE, 1) + 1 == blocks and _get(at, _WAITING) != 0:
                 _mutex_lock(at + 8 * _LOCK)
@@ -216,7 +221,7 @@ def _thread(index: int) -> None:
     while True:
         until = _now() + _TO_WAKE
         while _now() < until and index < _get(at, _THREADS) - 1:
-            if _take_blocks(at) > 0:
+            if _take_blocks(at, 1 << _BITS) > 0:
                 until = _now() + _TO_WAKE
             for _ in range(8):
                 _relax()
@@ -260,7 +265,9 @@ def _finish(at: int, blocks: int) -> None:
             _wait(at + 8 * _FINISHED, at + 8 * _LOCK)
         _set(at, _WAITING, 0)
         _mutex_unlock(at + 8 * _LOCK)
-    _set(at, _TICKET, (_get(at, _TICKET) | _NUMBER) + 1 | _NUMBER)  # the next region's number, and beyond any block
+    _set(
+        at, _TICKET, (_get(at, _TICKET) >> 2 * _BITS) + 1 << 2 * _BITS | _MOST
+    )  # the next region's number, and nothing to take
 
 
 @cfunc("void(intp, intp, intp, intp, intp, intp)", cache=True)
@@ -293,21 +300,24 @@ def _run_region(body: int, arguments: int, items: int, block: int, work: int, pa
         now = _now()
         pace[0] = (now - began) / work
         _set(at, _MISSED, missed + now - began)
-    else:
+    while done < blocks:
+        part = min(blocks - done, _MOST)
         _set(at, _BODY_AT, body)
         _set(at, _ARGUMENTS, arguments)
         _set(at, _ITEMS, items)
         _set(at, _BLOCK, block)
-        _set(at, _BLOCKS, blocks)
-        _set(at, _DONE, done)
-        _set(at, _TICKET, (_get(at, _TICKET) & ~_NUMBER) + done)  # from here on, others take blocks
+        _set(at, _FIRST, done)
+        _set(at, _BLOCKS, part)
+        _set(at, _DONE, 0)
+        _set(at, _TICKET, _get(at, _TICKET) & ~_MOST)  # from here on, others take blocks
         if rest + missed > _TO_WAKE:
             _wake(at, int(min(float(helpers), 1 + rest / _TO_WAKE)))
         began = _now()
-        taken = _take_blocks(at)
+        taken = _take_blocks(at, 1)
         if taken > 0:
             pace[0] = (_now() - began) / taken * blocks / work
-        _finish(at, blocks)
+        _finish(at, part)
+        done += part
         now = _now()
         _set(at, _MISSED, 0)
     _set(at, _ENDED, now)
@@ -444,7 +454,7 @@ def start(threads: int) -> None:
         ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(llvm.address_of_symbol(name))(
             _state[at:].ctypes.data, None
         )
-    _state[_THREADS], _state[_THREAD_AT], _state[_TICKET] = threads, _thread.address, _NUMBER
+    _state[_THREADS], _state[_THREAD_AT], _state[_TICKET] = threads, _thread.address, _MOST
     for word, first in _first_gemm.items():
         _state[word] = ctypes.cast(first, ctypes.c_void_p).value or 0
 
