@@ -4,8 +4,9 @@
     python examples/gpt_shakespeare.py --data shakespeare.txt
 
 Four layers of width 128 with four heads of attention, which see 64 characters: 0.8 million parameters, in the small setting
-that nanoGPT has for laptops without a graphics card (batches of 12, some 2,000 steps; it reports a validation loss of 1.88,
-on a text like this).
+that nanoGPT has for laptops without a graphics card (batches of 12, 2,000 steps). On a text like this one, other plays of
+Shakespeare's, it reports a validation loss of 1.88; and of 1.47 in its setting for a graphics card, six layers of width 384
+that see 256 characters.
 
 Measured on eight tragedies (1.16 million characters, 73 different ones): a validation loss of 1.704 after 2,500 steps, a
 perplexity of 5.5. They take 145 seconds of processor time; on two cores that others used too it was 8.5 minutes. It then

@@ -1,6 +1,9 @@
 """Loading: samplers, streams, workers, the place in an epoch, arrays on disk."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -388,6 +391,41 @@ def test_arrays_on_disk_are_read_where_they_are_used(tmp_path):
     np.savez(tmp_path / "y.npz", x=x)
     with pytest.raises(ValueError, match="several arrays"):
         open_array(tmp_path / "y.npz")
+
+
+LARGE = """
+import resource, sys
+import numpy as np
+from chainrule import nn, optim, train
+from chainrule.data import DataLoader, RandomSampler, TensorDataset, open_array
+
+path, megabytes = sys.argv[1], 1 << 20
+with open("/proc/self/status") as status:
+    used = next(int(line.split()[1]) for line in status if line.startswith("VmData")) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + 128 * megabytes, -1))
+try:
+    np.array(open_array(path))
+except MemoryError:
+    print("does not fit")
+model = nn.Linear(1024, 2)
+trainer = train.Trainer(model, optim.SGD(model.parameters(), 0.1), nn.CrossEntropyLoss(), progress=False)
+data = TensorDataset(open_array(path, shuffled=True), np.zeros(1 << 17, np.int64))
+sampler = RandomSampler(data, num_samples=1 << 12)
+trainer.fit(DataLoader(data, 512, sampler=sampler, num_workers=2), 1)
+trainer.fit(DataLoader(TensorDataset(open_array(path), data.arrays[1]), 512), 2)
+print(trainer.step, "steps")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much memory a process uses, and can limit it")
+def test_an_array_larger_than_memory_is_trained_on(tmp_path):
+    """512 MB, of which the disk holds nothing, by a process that may have 128 MB of its own."""
+    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1 << 17, 1024))
+    environment = {**os.environ, "CHAINRULE_KERNELS": "numpy", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, tmp_path / "x.npy"], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert done.stdout.split("\n")[:2] == ["does not fit", f"{8 + (1 << 17) // 512} steps"], done.stderr
 
 
 def test_writing_blocks_that_differ_leaves_nothing(tmp_path):

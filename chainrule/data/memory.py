@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from os import PathLike
 from typing import Any
@@ -58,10 +59,17 @@ def _write_header(file: Any, like: Array, count: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def open_array(path: str | PathLike[str]) -> Array:
+def open_array(path: str | PathLike[str], shuffled: bool = False) -> Array:
     """The array in a ``.npy`` file, by memory map: read-only, and only what is used of it is read from disk.
 
-    In a ``TensorDataset``, only the rows of each batch are.
+    In a ``TensorDataset``, only the rows of each batch are. What was read may stay in memory as long as nothing else needs it:
+    such pages count as the process's (as its RSS), but the system takes them back before memory runs out.
+
+    Args:
+        path: the file.
+        shuffled: rows will be asked for in random order, so that nothing is to be read around them. Of an array larger than
+            memory a shuffled epoch is many times faster so; and with ``num_workers`` of a DataLoader, which wait for the
+            disk side by side.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -70,4 +78,6 @@ def open_array(path: str | PathLike[str]) -> Array:
     mapped = np.load(path, mmap_mode="r")
     if not isinstance(mapped, np.memmap):
         raise ValueError(f"{path}: an archive of several arrays cannot be mapped; save each as .npy")
+    if shuffled and hasattr(mmap, "MADV_RANDOM"):  # Windows has none, and reads nothing around
+        mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
     return mapped.view(np.ndarray)
