@@ -193,9 +193,9 @@ def _open(at: int) -> bool:
 def _take_blocks(at: int, step: int) -> int:
     """Take blocks of the region under way until none is left; how many these were.
 
-    A block is taken by adding ``step`` to the ticket, 1 at the front, 1 << ``_BITS`` at the back. That fails where the ticket is
-    another by then, as a new region's would be. The pool's threads take from the back: so a thread gets about the same part
-    of arrays each time, which it may still have in its cache.
+    A block is taken by adding ``step`` to the ticket, 1 at the front, 1 << ``_BITS`` at the back. That fails where the ticket
+    is another by then, as a new region's would be. The pool's threads take from the back: so a thread gets about the same
+    part of arrays each time, which it may still have in its cache.
     """
     taken = 0
     while True:
