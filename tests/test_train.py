@@ -496,6 +496,19 @@ def test_resuming_says_what_is_wrong(tmp_path):
     np.testing.assert_array_equal(weights["model.0.weight"], made.model[0].weight.data)
 
 
+def test_resuming_another_training(tmp_path):
+    made = trainer()
+    made.fit(loader(), 1)
+    made.save(tmp_path / "adam")
+    for other, what in (
+        (trainer(make=optim.SGD), "the optimizer Adam; this one has SGD"),
+        (trainer(metrics={}), r"the metrics \['loss', 'accuracy'\]; this one has \['loss'\]"),
+        (trainer(scheduler=lr_scheduler.StepLR(made.optimizer, 1)), "the scheduler None; this one has StepLR"),
+    ):
+        with pytest.raises(ValueError, match=f"the checkpoint is of a training with {what}"):
+            other.fit(loader(), 2, resume=tmp_path / "adam")
+
+
 def test_checkpoints_hold_any_nested_state(tmp_path):
     state = {
         "numbers": [1, -(2**100), 0.1, math.inf, True, None, "text"],

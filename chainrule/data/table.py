@@ -16,7 +16,8 @@ class TableDataset(TensorDataset):
 
     Numbers are float32 of shape (F,). Categories are int64 of shape (K,), each the position in ``categories`` of its column;
     without columns of text, categories and booleans they are left out, and so are the numbers without numeric columns.
-    A target of text or categories becomes its position in ``categories``, too.
+    A target of text or categories becomes its position in ``categories``, too; where integers stand for classes, make a column
+    of categories or text of them.
 
     Args:
         table: a pandas or polars DataFrame, a pyarrow Table, or a mapping of names and columns.

@@ -322,5 +322,8 @@ def _between(positions: Array, start: Array, stop: Array) -> Any:
 def _room(images: Array, size: tuple[int, int]) -> tuple[int, int]:
     have = (images.shape[2], images.shape[3])
     if have[0] < size[0] or have[1] < size[1]:
-        raise ValueError(f"a crop of {size} does not fit into images of {have}; use a smaller size, or padding")
+        raise ValueError(
+            f"a crop of {size} does not fit into images of {have}, in an array (N, C, H, W) of shape {images.shape}; use a "
+            "smaller size, or padding"
+        )
     return have

@@ -126,8 +126,9 @@ class Trainer:
 
         Raises:
             FileNotFoundError: there is no checkpoint at that path.
-            ValueError: the checkpoint is damaged, or of another model or optimizer; there was no batch; the optimizer has
-                none of the parameters that the loss depends on.
+            ValueError: the checkpoint is damaged, or of a training with another optimizer, scheduler or other metrics; there
+                was no batch; the optimizer has none of the parameters that the loss depends on.
+            RuntimeError: the checkpoint is of another model.
             TypeError: a dataset where batches are needed; a batch without a target.
             KeyboardInterrupt: after Ctrl-C.
         """
@@ -354,6 +355,7 @@ class Trainer:
             "step": self.step,
             "history": self.history,
             "logs": self.logs,
+            "kinds": self._kinds(),
             "measures": {name: measure.state_dict() for name, measure in self.measures.items()},
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -370,6 +372,9 @@ class Trainer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` has returned, of a Trainer made alike."""
         state = deepcopy(dict(state_dict))
+        for what, kind in self._kinds().items():
+            if state["kinds"][what] != kind:
+                raise ValueError(f"the checkpoint is of a training with {what} {state['kinds'][what]}; this one has {kind}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
@@ -388,6 +393,14 @@ class Trainer:
         np.random.set_state(state["random"]["numpy"])
         python_random.setstate(state["random"]["python"])
         self._in_epoch, self._batches_done = self.batch > 0, state["batches_done"]
+
+    def _kinds(self) -> dict[str, Any]:
+        """What has to be as it was for a state to be taken over."""
+        return {
+            "the optimizer": type(self.optimizer).__name__,
+            "the scheduler": None if self.scheduler is None else type(self.scheduler).__name__,
+            "the metrics": list(self.measures),
+        }
 
     def _loaders(self) -> tuple[Any, Any]:
         return self.loader, self.validation
