@@ -172,8 +172,8 @@ def _surrounded(level: Level, x: Any, pairs: Any, value: Any) -> Any:
 
 
 @batches(normalization._as_normalized_rows)
-def _as_normalized_rows(level: Level, arrays: Any, y: Any, mean: Any, scale: Any, axes: Any, *options: Any) -> Any:
+def _as_normalized_rows(level: Level, arrays: Any, y: Any, mean: Any, scale: Any, *options: Any) -> Any:
     x, *affine = arrays
     affine = _same(normalization._as_normalized_rows, *affine)
     results = [None if a is None else whole(a, level) for a in (y, mean, scale)]
-    return normalization._as_normalized_rows([whole(x, level), *affine], *results, axes, *options)
+    return normalization._as_normalized_rows([whole(x, level), *affine], *results, *options)

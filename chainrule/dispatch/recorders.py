@@ -132,7 +132,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_ndarray": ndarray,
         "_new": object.__new__,
         "_note": _note,
-        "_plain": _PLAIN,
+        "_plain": PLAIN,
         "_recording": config.enable_backprop.get,
         "_forward": config.forward.get,
         "_general": (tuple, list, Batched),
@@ -276,7 +276,7 @@ _BRANCH = """if {condition}:
         _call.watched = {watched}"""
 
 #: Types of arguments that hold no Variable.
-_PLAIN = frozenset({int, float, bool, str, type, slice, type(None), type(np._NoValue), np.dtype, ndarray})  # type: ignore[attr-defined]
+PLAIN = frozenset({int, float, bool, str, type, slice, type(None), type(np._NoValue), np.dtype, ndarray})  # type: ignore[attr-defined]
 
 
 def _parameters(rule: Rule, with_default: str) -> str:

@@ -16,7 +16,7 @@ from ..core.arrays import as_array
 from ..core.batched import Batched, deepest, is_bare, level_of
 from ..core.function import Edge, connect, materialise, revived_edges, variable_at
 from ..core.variable import Variable
-from .recorders import MOST_INPUTS, RuleCall, generate, subject
+from .recorders import MOST_INPUTS, PLAIN, RuleCall, generate, subject
 
 Linear = Literal["jointly", "separately"] | None
 
@@ -425,7 +425,9 @@ def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fn)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
         found = False
-        for value in (*args, *kwargs.values()):
+        for value in (*args, *kwargs.values()) if kwargs else args:
+            if value.__class__ in PLAIN:
+                continue
             for x in value if value.__class__ is list or value.__class__ is tuple else (value,):
                 if x.__class__ is Batched:
                     return call_batched(dispatch, args, kwargs)

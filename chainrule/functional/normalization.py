@@ -65,23 +65,22 @@ def _normalized_rows(x: Any, weight: Any, bias: Any, normalized_shape: Sequence[
     shape = tuple(normalized_shape)
     if x.shape[max(0, x.ndim - len(shape)) :] != shape:
         raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {x.shape}")
-    axes = tuple(range(-len(shape), 0))
-    y, mean, scale = kernel.normalize_rows(unwrap(x), unwrap(weight), unwrap(bias), axes, eps, centred)
-    return _as_normalized_rows([x, weight, bias], y, mean, scale, axes, eps, centred)
+    y, mean, scale = kernel.normalize_rows(unwrap(x), unwrap(weight), unwrap(bias), len(shape), eps, centred)
+    return _as_normalized_rows([x, weight, bias], y, mean, scale, len(shape), eps, centred)
 
 
 @primitive
 def _as_normalized_rows(
-    arrays: list[Array | None], y: Array, mean: Array, scale: Array, axes: tuple[int, ...], eps: float, centred: bool
+    arrays: list[Array | None], y: Array, mean: Array, scale: Array, last: int, eps: float, centred: bool
 ) -> Array:
     """``y``, recorded as what the kernel has made of ``arrays``: the input, the weight and the bias."""
     return y
 
 
 def _normalized_rows_gradients(
-    g: Any, arrays: Any, arrays_shapes: Any, mean: Array, scale: Array, axes: tuple[int, ...], eps: float, centred: bool
+    g: Any, arrays: Any, arrays_shapes: Any, mean: Array, scale: Array, last: int, eps: float, centred: bool
 ) -> Any:
-    return kernel.normalize_rows_backward(g, *arrays, mean, scale, axes, eps, centred)
+    return kernel.normalize_rows_backward(g, *arrays, mean, scale, last, eps, centred)
 
 
 define_rule(_as_normalized_rows, ignores=("y",), arrays=_normalized_rows_gradients)

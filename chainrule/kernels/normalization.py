@@ -27,12 +27,13 @@ _BLOCK = 32768  # elements, about: half of a core's second cache in float32
 
 @kernel
 def normalize_rows(
-    x: Array, weight: Array | None, bias: Array | None, axes: tuple[int, ...], eps: float, centred: bool
+    x: Array, weight: Array | None, bias: Array | None, last: int, eps: float, centred: bool
 ) -> tuple[Array, Any, Any]:
-    """(x - mean) / sqrt(variance + eps) weight + bias over the last ``axes``, with that mean and 1 / sqrt(variance + eps).
+    """(x - mean) / sqrt(variance + eps) weight + bias over so many last axes, with that mean and 1 / sqrt(variance + eps).
 
     Unless ``centred`` the mean is not taken off, and the mean square stands for the variance.
     """
+    axes = tuple(range(-last, 0))
     mean = np.mean(x, axis=axes, keepdims=True) if centred else 0.0
     y = x - mean
     scale = 1 / np.sqrt(np.mean(y * y, axis=axes, keepdims=True) + eps)
@@ -50,11 +51,12 @@ def normalize_rows_backward(
     bias: Array | None,
     mean: Any,
     scale: Any,
-    axes: tuple[int, ...],
+    last: int,
     eps: float,
     centred: bool,
 ) -> tuple[Array, Array | None, Array | None]:
     """The gradients of ``x``, ``weight`` and ``bias``; those of the last two may need to be summed over the first axes."""
+    axes = tuple(range(-last, 0))
     normal = x - np.mean(x, axis=axes, keepdims=True) if centred else x
     scale = 1 / np.sqrt(np.mean(normal * normal, axis=axes, keepdims=True) + eps)
     normal = normal * scale
@@ -65,17 +67,15 @@ def normalize_rows_backward(
     return gx * scale, None if weight is None else g * normal, None if bias is None else g
 
 
-@normalize_rows.compiled(when=lambda x, weight, bias, *rest: dense(x, weight, bias) and x.size >= 1024)
-def _(x: Array, weight: Array | None, bias: Array | None, axes: tuple[int, ...], eps: float, centred: bool) -> Any:
-    shape = x.shape[-len(axes) :]
-    m = prod(shape)
-    rows = x.reshape(-1, m)
-    y, kept = empty(x.shape, x.dtype), np.empty((2, len(rows)), x.dtype)
-    _rows(np.ascontiguousarray(rows), *_affine(x, m, weight, bias), y.reshape(-1, m), *kept, eps, centred, _rows_of(m))
+@normalize_rows.compiled(when=lambda x, weight, bias, *rest: x.size >= 1024 and dense(x, weight, bias))
+def _(x: Array, weight: Array | None, bias: Array | None, last: int, eps: float, centred: bool) -> Any:
+    m = _length(x, last)
+    y, kept = empty(x.shape, x.dtype), np.empty((2, x.size // m), x.dtype)
+    _rows(_as_rows(x, m), *_affine(x, m, weight, bias), y.reshape(-1, m), kept, eps, centred, _rows_of(m))
     return y, *kept
 
 
-@normalize_rows_backward.compiled(when=lambda g, x, weight, bias, *rest: dense(g, x, weight, bias) and x.size >= 1024)
+@normalize_rows_backward.compiled(when=lambda g, x, weight, bias, *rest: x.size >= 1024 and dense(g, x, weight, bias))
 def _(
     g: Array,
     x: Array,
@@ -83,17 +83,26 @@ def _(
     bias: Array | None,
     mean: Array,
     scale: Array,
-    axes: tuple[int, ...],
+    last: int,
     eps: float,
     centred: bool,
 ) -> Any:
-    shape = x.shape[-len(axes) :]
-    m = prod(shape)
-    rows, above = np.ascontiguousarray(x.reshape(-1, m)), np.ascontiguousarray(g.reshape(-1, m))
+    m, shape = _length(x, last), x.shape[x.ndim - last :]
     block = _rows_of(m)
-    gx, parts = empty(x.shape, x.dtype), np.zeros((-(-len(rows) // block) + 1, 2, m), x.dtype)
-    _rows_backward(above, rows, *_affine(x, m, weight, None)[:1], mean, scale, gx.reshape(-1, m), parts, centred, block)
+    gx, parts = empty(x.shape, x.dtype), np.zeros((-(-len(mean) // block) + 1, 2, m), x.dtype)
+    weights = _affine(x, m, weight, None)[0]
+    _rows_backward(_as_rows(g, m), _as_rows(x, m), weights, mean, scale, gx.reshape(-1, m), parts, centred, block)
     return gx, parts[-1, 0].reshape(shape), parts[-1, 1].reshape(shape)
+
+
+def _length(x: Array, last: int) -> int:
+    """How many elements the last axes have together."""
+    return x.shape[-1] if last == 1 else prod(x.shape[x.ndim - last :])
+
+
+def _as_rows(x: Array, m: int) -> Array:
+    """``x`` as rows of ``m`` elements, copied if its memory has another order."""
+    return np.ascontiguousarray(x.reshape(-1, m))
 
 
 def _affine(x: Array, m: int, weight: Array | None, bias: Array | None) -> tuple[Array, Array]:
@@ -110,8 +119,8 @@ def _rows_of(m: int) -> int:
 
 
 @compiled
-def _rows(x: Any, weight: Any, bias: Any, y: Any, mean: Any, scale: Any, eps: float, centred: bool, block: int) -> None:
-    parallel_for(_rows_block, (x, weight, bias, y, mean, scale, eps, centred), len(x), block)
+def _rows(x: Any, weight: Any, bias: Any, y: Any, kept: Any, eps: float, centred: bool, block: int) -> None:
+    parallel_for(_rows_block, (x, weight, bias, y, kept[0], kept[1], eps, centred), len(x), block)
 
 
 @compiled
