@@ -363,6 +363,12 @@ def test_a_loss_that_is_not_finite_is_warned_of_once():
     assert len(warned) == 1 and warned[0].filename == __file__
 
 
+def test_wide_data_are_warned_of():
+    with pytest.warns(UserWarning, match=r"the data are float64 .*x.astype\(np.float32\)") as warned:
+        trainer().fit([(X.astype(float), Y)] * 2, 2)
+    assert len(warned) == 1 and warned[0].filename == __file__
+
+
 def test_detect_anomaly_names_the_operation():
     x = cr.Variable(np.array([0.0, 1.0]))
     infinite = pytest.raises(FloatingPointError, match=r"np\.log: first infinity in the result.*test_train")

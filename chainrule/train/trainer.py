@@ -209,7 +209,7 @@ class Trainer:
     def _make_step(self, batch: Any) -> None:
         """Let the optimizer make a step, with the gradients that are there."""
         if not self._checked:
-            self._check_gradients()
+            self._check_first_step(batch)
         self._emit("on_step_start")
         again = False
 
@@ -320,10 +320,19 @@ class Trainer:
             stacklevel=4,
         )
 
-    def _check_gradients(self) -> None:
-        """Raise where no parameter of the optimizer has a gradient, as where it is another model's."""
+    def _check_first_step(self, batch: Any) -> None:
+        """Raise where no parameter of the optimizer has a gradient, as where it is another model's; warn of wide inputs."""
         self._checked = True
-        if all(parameter.grad is None for group in self.optimizer.param_groups for parameter in group["params"]):
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        inputs = leaves(batch[:-1] if isinstance(batch, (tuple, list)) else batch)
+        if all(p.dtype == np.float32 for p in parameters) and any(getattr(x, "dtype", None) == np.float64 for x in inputs):
+            warnings.warn(
+                "the data are float64 and the parameters float32, so that all is computed in float64, which takes twice as long "
+                "or longer; convert the data once, by x.astype(np.float32), or else the model, by model.double()",
+                UserWarning,
+                stacklevel=5,
+            )
+        if all(parameter.grad is None for parameter in parameters):
             raise ValueError(
                 "the loss depends on none of the optimizer's parameters: was it made of this model's, optimizer = "
                 f"{type(self.optimizer).__name__}(model.parameters(), ...), after the model's last layer was exchanged?"
