@@ -19,7 +19,7 @@ def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
         return np.expand_dims(g, -1) * y
     if len(x_shape) == 1:
         return np.squeeze(y @ np.expand_dims(g, -1), -1)
-    return kernel.matmul(g, np.swapaxes(y, -1, -2))
+    return kernel.matmul(g, y.swapaxes(-1, -2))
 
 
 def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
@@ -30,7 +30,7 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
         return np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
     if len(y_shape) == 2 and x.ndim > 2:
         x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
-    return kernel.matmul(np.swapaxes(x, -1, -2), g)
+    return kernel.matmul(x.swapaxes(-1, -2), g)
 
 
 define_rule(np.matmul, linear="separately", kernel=kernel.matmul, x=_matmul_x, y=_matmul_y)

@@ -26,8 +26,8 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def _restored(x: Any, axis: Axis, keepdims: Any, shape: tuple[int, ...]) -> Any:
-    """A reduction's result with the reduced axes of ``shape`` put back, of length 1."""
-    if keepdims is not _NOTHING and keepdims:
+    """A reduction's result with the reduced axes of ``shape`` put back, of length 1, so that it broadcasts to ``shape``."""
+    if axis is None or (keepdims is not _NOTHING and keepdims):
         return x
     axes = _axes(axis, len(shape))
     return x.reshape([1 if i in axes else n for i, n in enumerate(shape)])
@@ -50,6 +50,8 @@ def _everywhere(where: Any) -> bool:
 
 def _count(shape: tuple[int, ...], axis: Axis, where: Any) -> Any:
     """How many elements are reduced into each element of the result, with reduced axes of length 1."""
+    if axis is None and _everywhere(where):
+        return prod(shape)
     axes = _axes(axis, len(shape))
     if _everywhere(where):
         return prod([shape[a] for a in axes])

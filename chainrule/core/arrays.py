@@ -94,14 +94,16 @@ _FEW = 4096
 
 def spread(x: Array, shape: tuple[int, ...]) -> Array:
     """``x`` broadcast to ``shape``."""
-    if x.__class__ is ndarray and prod(shape) <= _FEW:
-        return x + np.zeros(shape, x.dtype)
+    if isinstance(x, (ndarray, np.generic)) and prod(shape) <= _FEW:
+        out = np.empty(shape, x.dtype)
+        out[...] = x
+        return out
     return np.broadcast_to(x, shape)
 
 
 def kept_where(condition: Array, x: Any) -> Any:
     """``x``, broadcast, where ``condition`` holds, and 0 elsewhere; fastest where that is seldom."""
-    if not (is_native(condition) and is_native(x)) or condition.size <= _FEW:
+    if not (is_native(condition) and isinstance(x, (ndarray, np.generic))) or condition.size <= _FEW:
         return np.where(condition, x, x.dtype.type(0))
     out = np.zeros(condition.shape, x.dtype)
     np.copyto(out, x, where=condition)

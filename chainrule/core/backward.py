@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import config
+from . import config, variable
 from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray, owns_its_data
 from .batched import deepest, for_each_example
 from .function import Edge, Function, Output, observe, output_edges
@@ -19,16 +19,9 @@ from .variable import Leaf, Variable, as_variable
 _writing_grads = Lock()  # threads may share leaves
 
 
-def backward(
-    outputs: Sequence[Variable],
-    *,
-    retain_grad: bool = False,
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
-) -> None:
-    """Add the gradient of ``outputs`` to ``.grad`` of every leaf; see ``Variable.backward``."""
-    seeds = [_seed(y, create_graph) for y in outputs]
-    gradients = walk(outputs, seeds, create_graph, retain_graph, retain_grad)
+def backward(y: Variable, retain_grad: bool, create_graph: bool, retain_graph: bool | None) -> None:
+    """Add the gradient of ``y`` to ``.grad`` of every leaf; see ``Variable.backward``."""
+    gradients = walk([y], [_seed(y, create_graph)], create_graph, retain_graph, retain_grad)
     with _writing_grads:
         for leaf, g in gradients.items():
             x = leaf.variable()
@@ -39,6 +32,9 @@ def backward(
                     else:
                         g = x._grad + g
                 x._grad = as_variable(g) if create_graph else as_array(g)
+
+
+variable.walk_back = backward
 
 
 def walk(

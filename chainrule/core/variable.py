@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from .function import Edge, Function
 
+#: What ``Variable.backward`` does: backward.py, which stands above this file, puts it here.
+walk_back: Any = None
+
 
 class Variable:
     """An array that is differentiated.
@@ -139,9 +142,7 @@ class Variable:
             RuntimeError: nothing was recorded (a leaf, or a result under ``no_grad()``), the record has
                 been released, or data that it needs has changed since.
         """
-        from .backward import backward  # the walk stands above this file
-
-        backward([self], retain_grad=retain_grad, create_graph=create_graph, retain_graph=retain_graph)
+        walk_back(self, retain_grad, create_graph, retain_graph)
 
     def detach(self) -> Variable:
         """A constant Variable of the same data, apart from the record."""

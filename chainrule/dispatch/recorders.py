@@ -68,7 +68,6 @@ class RecordedCall(RuleCall):
     """A recorded call by generated code. There is a subclass for each function and set of inputs that need a gradient."""
 
     __slots__ = ()
-    ports = None
 
     rule: ClassVar[Rule]  # type: ignore[misc]
     wrt: ClassVar[tuple[str, ...]]  # the inputs that need a gradient, in the order of the edges
@@ -122,6 +121,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_Batched": Batched,
         "_Leaf": Leaf,
         "_Variable": Variable,
+        "_array": np.array,
         "_as_array": as_array,
         "_constant": _constant,
         "_debugging": config.debug.get,
@@ -136,6 +136,7 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_recording": config.enable_backprop.get,
         "_forward": config.forward.get,
         "_general": (tuple, list, Batched),
+        "_generic": np.generic,
         "_ref": ref,
         "_rule": rule,
         "_shape": np.shape,
@@ -170,7 +171,10 @@ def generate(rule: Rule) -> Callable[..., Any]:
         ]
     others = [name for name in rule.parameters if name not in inputs]
     prepare += [
-        (_OTHER if is_ufunc or name in rule.handled else _UNHANDLED).format(x=name, bound=bound, edges=edges) for name in others
+        (_OTHER if is_ufunc or name in rule.handled else _UNHANDLED).format(
+            x=name, bound=bound, edges=edges, given=f"{name} is not default_{name} and " * (name in rule.defaults)
+        )
+        for name in others
     ]
     scope |= {f"default_{name}": value for name, value in rule.defaults.items()}
     source = _RECORDER.format(
@@ -213,9 +217,12 @@ _RECORDER = """
 def record({parameters}):{prepare}
     ans = {compute}
     if ans.__class__ is not _ndarray:
-        if isinstance(ans, _general):
+        if isinstance(ans, _generic):  # NumPy makes these of 0-d arrays
+            ans = _array(ans)
+        elif isinstance(ans, _general):
             return _rule.record(ans, {bound}, {edges})
-        ans = _as_array(ans)
+        else:
+            ans = _as_array(ans)
     _made = _new(_Variable)
     _made._data = ans
     _made._grad = _made._seed = _made.name = _made._edge = None
@@ -227,6 +234,7 @@ def record({parameters}):{prepare}
     _call.shape = ans.shape
     _call.dtype = ans.dtype
     _call.variable = _ref(_made)
+    _call.ports = None
     _made._edge = _call
     if _debugging():
         _note(_call, ans)
@@ -257,7 +265,7 @@ _CONSTANT = """
         {x} = _constant({x}, {other})"""
 
 _OTHER = """
-    if {x}.__class__ not in _plain:
+    if {given}{x}.__class__ not in _plain:
         if {x}.__class__ is _Batched or ({x}.__class__ is tuple and _Batched in [*map(type, {x})]):
             return _rule.again({bound}, {edges})
         {x} = _rule.constant("{x}", {x})"""
@@ -269,7 +277,7 @@ _UNHANDLED = """
 _SHAPE = "({x}.shape if {x}.__class__ is _ndarray else _shape({x}))"  # np.shape takes long to dispatch
 
 _BRANCH = """if {condition}:
-        _call = _new({call})
+        _call = {call}()
         _call.edges = ({edges})
         _call.generation = {generation} + 1
         _call.saved = ({saved})
@@ -298,7 +306,7 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
     arguments = ", ".join(
         f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
     )
-    if not rule.defaults and rule.forward is rule.function:
+    if isinstance(rule.function, np.ufunc):
         x = rule.parameters[0]
         which = (
             "_function"

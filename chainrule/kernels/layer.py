@@ -70,9 +70,9 @@ class Kernel:
         if self._when(*args) and enabled():
             assert self._fast is not None
             return self._fast(*args)
-        if any(is_native(a) and a.dtype == _HALF for a in args):  # stored in 16 bits, computed in 32
-            wide = [a.astype(np.float32) if is_native(a) and a.dtype == _HALF else a for a in args]
-            return _narrow(self(*wide))
+        for a in args:
+            if a.__class__ is np.ndarray and a.dtype == _HALF:  # stored in 16 bits, computed in 32
+                return _narrow(self(*map(_widened, args)))
         return self.reference(*args)
 
 
@@ -83,6 +83,10 @@ def kernel(reference: Callable[..., Any]) -> Kernel:
 
 def _never(*args: Any) -> bool:
     return False
+
+
+def _widened(x: Any) -> Any:
+    return x.astype(np.float32) if is_native(x) and x.dtype == _HALF else x
 
 
 def _narrow(result: Any) -> Any:

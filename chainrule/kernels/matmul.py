@@ -17,12 +17,12 @@ _FEW = 1 << 16  # multiplications: below, NumPy is there sooner
 
 def _pays(x: Array, y: Array) -> bool:
     return (
-        dense(x, y)
+        y.ndim > 1
+        and x.size * y.shape[-1] > _FEW
         and x.ndim > 1
-        and y.ndim > 1
+        and dense(x, y)
         and x.shape[-1] == y.shape[-2]
         and (x.shape[:-2] == y.shape[:-2] or y.ndim == 2)
-        and x.size * y.shape[-1] > _FEW
     )
 
 
@@ -72,7 +72,7 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     return y
 
 
-@linear.compiled(when=lambda x, weight, bias: dense(x, weight, bias) and x.size * len(weight) > _FEW)
+@linear.compiled(when=lambda x, weight, bias: x.size * len(weight) > _FEW and dense(x, weight, bias))
 def _(x: Array, weight: Array, bias: Array | None) -> Array:
     out = empty((len(x), len(weight)), x.dtype)
     if bias is None:
@@ -100,7 +100,7 @@ def column_sums(x: Array) -> Array:
     return np.sum(x, axis=0)
 
 
-@column_sums.compiled(when=lambda x: dense(x) and x.flags.c_contiguous and x.size > 1 << 14)
+@column_sums.compiled(when=lambda x: x.size > 1 << 14 and dense(x) and x.flags.c_contiguous)
 def _(x: Array) -> Array:
     m, n = x.shape
     joined = max(1, _SHORT // n)  # rows that are taken for one, so that it is long enough for vectors
