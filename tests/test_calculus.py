@@ -57,6 +57,33 @@ def test_power(exponent):
     check_grads(lambda x: np.power(x, exponent), (POSITIVE,))
 
 
+@pytest.mark.parametrize("name", [*UNARY, *BINARY, "power"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_large_arrays_use_memory_again_and_are_as_small_ones(name, dtype):
+    """Each element is differentiated as in a small array, in whatever order the large ones lie in memory."""
+    f = getattr(np, name)
+    rows = np.repeat(UNARY.get(name, POSITIVE + 0.1)[:1], 5000, axis=0).astype(dtype)
+    small = [rows[0]] if name in UNARY else [rows[0], rows[0, ::-1].copy() + 1]
+    value_of_small, pull_small = cr.vjp(f, *small)
+    of_small = pull_small(np.ones_like(small[0]))
+    kinds = [
+        lambda x: np.asfortranarray(x),
+        lambda x: x.repeat(2, 1)[:, ::2],
+        lambda x: np.broadcast_to(x[0], x.shape),
+        np.copy,
+    ]
+    for first in kinds:
+        large = [first(rows), rows[:, ::-1] + 1][: len(small)]
+        for xs in [large, [rows, large[1][0]], [rows[0], large[1]]] if len(large) == 2 else [large]:
+            value, pull = cr.vjp(f, *xs)
+            np.testing.assert_allclose(
+                value, np.broadcast_to(value_of_small, value.shape), rtol=1e-5 if dtype == "f4" else 1e-13
+            )
+            for x, g, g_small in zip(xs, pull(np.ones_like(value)), of_small, strict=True):
+                expected = g_small * (5000 if x.ndim == 1 else 1)
+                np.testing.assert_allclose(g, np.broadcast_to(expected, g.shape), rtol=1e-3 if dtype == "f4" else 1e-10)
+
+
 def test_power_in_both_and_at_the_edges():
     check_grads(np.power, (POSITIVE, X))
     check_grads(np.float_power, (POSITIVE, X))

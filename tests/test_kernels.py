@@ -346,7 +346,7 @@ def test_einsum_equals_numpys(terms, number_of_threads):
 @pytest.mark.parametrize("name", ["add", "subtract", "multiply"])
 def test_arithmetic_of_large_variables_is_numpys(name):
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((2, 30, 40, 5)).astype("f4")
+    x, y = rng.standard_normal((2, 60, 80, 5)).astype("f4")
     function = getattr(np, name)
     for a, b in (
         (x, y),

@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from .. import dispatch
 from ..core.batched import Batched
-from ..dispatch import composite, define_rule, elementwise, primitive, unwrap
-from ..kernels import arithmetic as kernel
+from ..dispatch import composite, define_rule, primitive, unwrap
+from ..kernels.arithmetic import in_used_memory
 
 _LN2 = float(np.log(2.0))
 _LN10 = float(np.log(10.0))
+
+
+def elementwise(ufunc: np.ufunc, *derivatives: Any) -> None:
+    """Say how one of NumPy's ufuncs is differentiated: for each input, ``g`` times the partial derivative."""
+    dispatch.elementwise(ufunc, *derivatives, kernel=in_used_memory(ufunc))
 
 
 def _zero_where(condition: Any, x: Any) -> Any:
@@ -22,9 +28,9 @@ def _zero_where(condition: Any, x: Any) -> Any:
 
 # ---- arithmetic -----------------------------------------------------------------------------------------
 
-elementwise(np.add, lambda g: g, lambda g: g, kernel=kernel.add)
-elementwise(np.subtract, lambda g: g, lambda g: -g, kernel=kernel.subtract)
-elementwise(np.multiply, lambda g, y: g * y, lambda g, x: g * x, kernel=kernel.multiply)
+elementwise(np.add, lambda g: g, lambda g: g)
+elementwise(np.subtract, lambda g: g, lambda g: -g)
+elementwise(np.multiply, lambda g, y: g * y, lambda g, x: g * x)
 elementwise(np.divide, lambda g, y: g / y, lambda g, ans, y: -(g * ans) / y)
 elementwise(np.negative, lambda g: -g)
 elementwise(np.positive, lambda g: g)

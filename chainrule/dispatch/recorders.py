@@ -20,6 +20,7 @@ from ..core.arrays import as_array, ndarray
 from ..core.batched import Batched, deepest
 from ..core.function import Edge, Function, observe, variable_at
 from ..core.variable import Leaf, Variable
+from ..kernels.arithmetic import Large, array_of, large
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 #: Generated code has a branch for each set of inputs that may need a gradient: too many beyond so many inputs.
 MOST_INPUTS = 3
 
-#: Elements from which on a rule's kernel is asked.
-_LARGE = 2048
+#: Elements from which on a ufunc's kernel is asked: of one that works element by element, and of a product of matrices.
+_LARGE, _LARGE_MATRIX = 16384, 2048
 
 
 class RuleCall(Function):
@@ -142,6 +143,8 @@ def generate(rule: Rule) -> Callable[..., Any]:
         "_shape": np.shape,
         "_watch": _watch,
     }
+    is_ufunc = isinstance(rule.function, np.ufunc)
+    elementwise = isinstance(rule.function, np.ufunc) and rule.function.signature is None and rule.kernel is not None
     branches = []
     for needed in product((True, False), repeat=len(inputs)):
         wrt = tuple(x for x, needs in zip(inputs, needed, strict=True) if needs)
@@ -149,10 +152,12 @@ def generate(rule: Rule) -> Callable[..., Any]:
             continue
         call = "Call_" + "_".join(wrt)
         scope[call] = _call_type(rule, wrt)
+        if elementwise:
+            scope["Large" + call] = _of_large_arrays(scope[call])
         branches.append(
             _BRANCH.format(
                 condition=" and ".join(f"{x}_edge is {'not ' * n}None" for x, n in zip(inputs, needed, strict=True)),
-                call=call,
+                call=f"(Large{call} if _large else {call})" if elementwise else call,
                 edges="".join(f"{'*' * of_sequence}{x}_edge, " for x in wrt),
                 generation=_generation(wrt, of_sequence),
                 saved="".join(f"{_saved(name, rule)}, " for name in scope[call].reads),
@@ -162,13 +167,15 @@ def generate(rule: Rule) -> Callable[..., Any]:
     bound = "{" + ", ".join(f"{name!r}: {name}" for name in rule.parameters) + "}"
     edges = "{" + ", ".join((_PLACES if of_sequence else "({x!r}, None): {x}_edge").format(x=x) for x in inputs) + "}"
     prepare = [(_UNWRAP_SEQUENCE if of_sequence else _UNWRAP).format(x=x) for x in inputs]
-    is_ufunc = isinstance(rule.function, np.ufunc)
     if is_ufunc:
         prepare += [
             _CONSTANT.format(x=x, other=y, bound=bound, edges=edges)
             for x, y in zip(inputs, inputs[1:] + inputs[:1], strict=True)
             if x != y
         ]
+        if rule.kernel is not None:
+            each = (_IS_LARGE.format(x=x, most=_LARGE if elementwise else _LARGE_MATRIX) for x in inputs)
+            prepare.append(f"\n    _large = {' or '.join(each)}")
     others = [name for name in rule.parameters if name not in inputs]
     prepare += [
         (_OTHER if is_ufunc or name in rule.handled else _UNHANDLED).format(
@@ -211,6 +218,19 @@ def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
 
 #: The gradients of a sequence's arrays by a derivative that gives one at a time.
 _ONE_BY_ONE = "[None if _e is None else _d_{x}({reads}) for _i, _e in enumerate(_self.edges)]"
+
+
+def _of_large_arrays(call: type[RecordedCall]) -> type[RecordedCall]:
+    """The class for calls with large arrays: what their derivatives compute lies in memory that is used again."""
+
+    def vjp(self: RecordedCall, g: Any) -> Iterable[Any]:
+        if g.__class__ is not ndarray:
+            return call.vjp(self, g)
+        twin = object.__new__(call)
+        twin.edges, twin.saved = self.edges, [large(value, _LARGE) for value in self.saved]
+        return [*map(array_of, call.vjp(twin, Large(g)))]
+
+    return type(call.__name__, (call,), {"__slots__": (), "vjp": vjp})
 
 
 _RECORDER = """
@@ -264,6 +284,8 @@ _CONSTANT = """
             return _rule.again({bound}, {edges})
         {x} = _constant({x}, {other})"""
 
+_IS_LARGE = "{x}.__class__ is _ndarray and {x}.size > {most}"
+
 _OTHER = """
     if {given}{x}.__class__ not in _plain:
         if {x}.__class__ is _Batched or ({x}.__class__ is tuple and _Batched in [*map(type, {x})]):
@@ -307,13 +329,7 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
         f"{name}={name}" if kind == "keyword" else name for name, kind in zip(rule.parameters, rule.kinds, strict=True)
     )
     if isinstance(rule.function, np.ufunc):
-        x = rule.parameters[0]
-        which = (
-            "_function"
-            if rule.kernel is None
-            else f"(_kernel if {x}.__class__ is _ndarray and {x}.size > {_LARGE} else _function)"
-        )
-        return f"{which}({arguments})"
+        return f"({'_kernel if _large else ' if rule.kernel else ''}_function)({arguments})"
     native = " and ".join((f"{{*map(type, {x})}} == _native" if of_sequence else f"{x}.__class__ is _ndarray") for x in inputs)
     bound = ", ".join(f"{name!r}: {name}" for name in rule.parameters)
     call = f"_function({arguments})"

@@ -1,14 +1,37 @@
-"""Arithmetic on large arrays of one shape, as NumPy's functions do it; anything else is left to these."""
+"""NumPy's element-wise functions on large arrays, whose results lie in memory that is used again.
+
+Memory that the system hands out anew takes longer to be made than the arithmetic takes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..core.arrays import Array
 from .elementwise import elementwise
-from .layer import inlined
+from .layer import dense, inlined
+from .memory import LARGE, empty, empty_like
+
+
+@cache
+def _keeps_dtype(ufunc: np.ufunc) -> bool:
+    """Whether the result has the dtype of the floats that it is computed from."""
+    return ufunc.nout == 1 and ufunc.signature is None and "d" * ufunc.nin + "->d" in ufunc.types
+
+
+def computed(ufunc: np.ufunc, *xs: Any) -> Any:
+    """What ``ufunc`` gives; large, in memory that is used again."""
+    if not dense(*xs) or max(x.nbytes for x in xs) < LARGE or not _keeps_dtype(ufunc):
+        return ufunc(*xs)
+    shape = xs[0].shape if len(xs) == 1 else np.broadcast(*xs).shape
+    like = next((x for x in xs if x.shape == shape and 0 not in x.strides), None)
+    out = empty(shape, xs[0].dtype) if like is None else empty_like(like)
+    return ufunc(*xs, out=out)
 
 
 @inlined
@@ -26,19 +49,78 @@ def _product(x: Any, y: Any) -> Any:
     return x * y
 
 
-@elementwise(_sum, arrays=2)
-def add(x: Array, y: Array) -> Array:
-    """The sum of two arrays."""
-    return np.add(x, y)
+#: Those that have a compiled loop, on all threads.
+_COMPILED: dict[Any, Callable[..., Any]] = {
+    ufunc: elementwise(function, arrays=2)(ufunc)
+    for ufunc, function in ((np.add, _sum), (np.subtract, _difference), (np.multiply, _product))
+}
 
 
-@elementwise(_difference, arrays=2)
-def subtract(x: Array, y: Array) -> Array:
-    """The difference of two arrays."""
-    return np.subtract(x, y)
+@cache
+def in_used_memory(ufunc: np.ufunc) -> Callable[..., Any]:
+    """``ufunc`` of large arrays."""
+    loop = _COMPILED.get(ufunc)
+    if loop is None:
+        return lambda *xs: computed(ufunc, *xs)
+
+    def compute(x: Any, y: Any) -> Any:
+        alike = dense(x, y) and x.shape == y.shape and 0 not in y.strides and (x.strides == y.strides or not any(x.strides))
+        return loop(x, y) if alike else computed(ufunc, x, y)
+
+    return compute
 
 
-@elementwise(_product, arrays=2)
-def multiply(x: Array, y: Array) -> Array:
-    """The product of two arrays, element by element."""
-    return np.multiply(x, y)
+class Large(NDArrayOperatorsMixin):
+    """A large array, while a rule works on it: what is computed from it lies in memory that is used again."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array):
+        self.array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.array.size  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype  # type: ignore[no-any-return]
+
+    def astype(self, dtype: Any) -> Any:
+        """In another dtype."""
+        return large(self.array.astype(dtype))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.array, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        xs = [x.array if x.__class__ is Large else _weak(x, self.dtype) for x in inputs]
+        if method != "__call__" or options:
+            return large(getattr(ufunc, method)(*xs, **options))
+        return large(in_used_memory(ufunc)(*xs))
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return large(function(*map(array_of, args), **kwargs))
+
+
+def large(x: Any, most: int = 0) -> Any:
+    """An array of more elements as a Large; anything else as it is."""
+    return Large(x) if x.__class__ is np.ndarray and x.size > most else x
+
+
+def array_of(x: Any) -> Any:
+    """The array in a Large; anything else as it is."""
+    return x.array if x.__class__ is Large else x
+
+
+def _weak(x: Any, dtype: Any) -> Any:
+    """A Python number as an array of that dtype, as NumPy takes it."""
+    return np.array(x, dtype) if (x.__class__ is float or x.__class__ is int) and dtype.kind == "f" else x

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.arrays import Array, Memory
 
-_LARGE = 1 << 16  # bytes: below, the C library keeps memory by itself
+LARGE = 1 << 16  # bytes: below, the C library keeps memory by itself
 _MOST = 1 << 30  # bytes of memory that is kept for later
 _LINE = 64  # bytes of a cache line, and of the widest vector
 
@@ -45,14 +45,13 @@ class _Lease(Memory):
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """An array with any contents, as ``np.empty`` makes it, in memory that an earlier one has left where there is some."""
-    dtype = np.dtype(dtype)
-    size = prod(shape) * dtype.itemsize
-    return np.empty(shape, dtype) if size < _LARGE else np.ndarray(shape, dtype, _lease(size))
+    size = prod(shape) * np.dtype(dtype).itemsize
+    return np.empty(shape, dtype) if size < LARGE else np.ndarray(shape, dtype, _lease(size))
 
 
 def empty_like(x: Array) -> Array:
     """An array with any contents, of the shape, dtype and order in memory of ``x``, but without gaps."""
-    if x.nbytes < _LARGE:
+    if x.nbytes < LARGE:
         return np.empty_like(x, subok=False)
     strides, step = [0] * x.ndim, x.itemsize
     for axis in sorted(range(x.ndim), key=lambda axis: abs(x.strides[axis])):
