@@ -6,7 +6,6 @@ Arrays in, arrays out; Variables in, Variables out, recorded. So transforms comp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import wraps
 from itertools import count
 from math import prod
@@ -18,6 +17,7 @@ from .core import config
 from .core.arrays import Array, as_array, gradient_dtype, is_numeric
 from .core.backward import walk
 from .core.batched import Batched, Level, all_or_each, at_level, current, deepest, examples, is_bare, level_of, unbatched
+from .core.collection import seldom_collected
 from .core.function import Function
 from .core.variable import Variable, plain
 from .dispatch import RECORDERS, unwrap
@@ -44,14 +44,14 @@ class _Pass:
         self.inputs = [_input(x, self.era) for x in given]
         self.primals = rebuild(list(primals), self.inputs)
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        tokens = config.reverse.set(True), config.enable_backprop.set(True)
-        try:
-            yield
-        finally:
-            config.reverse.reset(tokens[0])
-            config.enable_backprop.reset(tokens[1])
+    def __enter__(self) -> None:
+        seldom_collected.__enter__()
+        self._tokens = config.reverse.set(True), config.enable_backprop.set(True)
+
+    def __exit__(self, *exc: object) -> None:
+        config.reverse.reset(self._tokens[0])
+        config.enable_backprop.reset(self._tokens[1])
+        seldom_collected.__exit__()
 
     def gradients(self, outputs: Sequence[Any], seeds: Sequence[Any], retain: bool = False) -> list[Any]:
         """The gradient of each input, given those of the outputs."""
@@ -171,7 +171,7 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         chosen = _chosen(args, argnums)
         run = _Pass([args[k] for k in chosen], (args, kwargs))
-        with run.recording():
+        with run:
             y = _of(f, args, kwargs, chosen)(*run.primals)
             y, aux = y if has_aux else (y, None)
             data = _checked_scalar(y, holomorphic)
@@ -252,13 +252,13 @@ def vjp(f: F, *primals: Tree) -> tuple[Tree, F]:
 
 def _vjp(f: F, primals: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, F]:
     run = _Pass(primals, beside)
-    with run.recording():
+    with run:
         y = f(*run.primals)
     y = tree_map(lambda leaf: leaf if isinstance(leaf, Variable) else as_array(leaf), y)
 
     def pull(g: Tree) -> tuple[Tree, ...]:
         seeds = [_cast(v, leaf) for v, leaf in zip(leaves(g), leaves(y), strict=True)]
-        with run.recording():
+        with run:
             return tuple(rebuild_named(list(primals), run.gradients(leaves(y), seeds, retain=True)))
 
     return run.result(y), pull

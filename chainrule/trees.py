@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-from .core.variable import Leaf
+from .core.arrays import ndarray
+from .core.variable import Leaf, Variable
 
 #: A tree: an array or Variable, or a container of trees. None, texts, truth values and functions in it are constants.
 Tree = Any
@@ -18,6 +19,8 @@ def leaves(tree: Tree) -> list[Any]:
     >>> leaves({"a": 1, "b": (2, [3]), "c": None})
     [1, 2, 3]
     """
+    if _is_leaf(tree):
+        return [tree]
     below = children(tree)
     if below is None:
         return [] if is_constant(tree) else [tree]
@@ -58,6 +61,11 @@ def tree_map(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     return rebuild(tree, [f(*each) for each in zip(*map(leaves, (tree, *others)), strict=True)])
 
 
+def _is_leaf(tree: Tree) -> bool:
+    """Whether that is seen at once: of a NumPy array, or a Variable."""
+    return tree.__class__ is ndarray or isinstance(tree, Variable)
+
+
 def is_constant(x: Any) -> bool:
     """Whether what is no container is no number either: None, a text, a truth value, a function."""
     return x is None or isinstance(x, (str, bytes, bool)) or callable(x)
@@ -89,6 +97,8 @@ def _parameters(module: Any) -> dict[str, Any]:
 
 
 def _map(f: Callable[[Any], Any], tree: Tree, named: bool = False) -> Tree:
+    if _is_leaf(tree):
+        return f(tree)
     if isinstance(tree, tuple):
         made = [_map(f, child, named) for child in tree]
         return type(tree)(*made) if hasattr(tree, "_fields") else tuple(made)

@@ -71,7 +71,7 @@ def _value(g: Any, index: Any, value_shape: tuple[int, ...]) -> Any:
 
 
 def _get_item_x(g: Any, x_shape: tuple[int, ...], index: Any) -> Any:
-    if (is_native(g) or np.isscalar(g)) and not _is_advanced(index):
+    if (is_native(g) or isinstance(g, np.generic)) and not _is_advanced(index):
         return Part(g, index)
     return put_item(g, index, x_shape)
 

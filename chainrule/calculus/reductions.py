@@ -110,7 +110,7 @@ def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, i
         and initial is _NOTHING
         and is_native(chosen)
         and np.count_nonzero(chosen) == ans.size
-        and not np.isnan(ans).any()
+        and (ans.size == 1 or not np.isnan(ans).any())
     ):  # the usual case: one in each place
         return kept_where(chosen, g)
     ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)

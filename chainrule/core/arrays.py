@@ -141,7 +141,8 @@ class Part:
 
     def add_to(self, whole: Array) -> None:
         """Add it to the gradient of the whole, in place."""
-        whole[self.index] += fit(self.value, self.value.shape, whole.dtype)
+        value = self.value
+        whole[self.index] += value if value.dtype is whole.dtype else fit(value, value.shape, whole.dtype)
 
     def among_zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """The gradient of the whole, if there is nothing else."""

@@ -77,7 +77,7 @@ def walk(
 
     token, reverse = config.enable_backprop.set(create_graph), config.reverse.set(create_graph)
     try:
-        following: Function | None = None  # the next call where there is no choice: spares the heap in a chain
+        following: Function | None = None  # the next call, if it is later than all in the heap: spares that in a chain
         while following is not None or heap:
             f = following or heappop(heap)[2]
             following = None
@@ -143,13 +143,16 @@ def walk(
                     if edge in seen:
                         continue
                     seen.add(edge)
-                if following is None and not heap:
+                if following is None:
+                    if heap and edge.generation < -heap[0][0]:
+                        heappush(heap, (-edge.generation, id(edge), edge))
+                    else:
+                        following = edge
+                elif edge.generation > following.generation:
+                    heappush(heap, (-following.generation, id(following), following))
                     following = edge
                 else:
                     heappush(heap, (-edge.generation, id(edge), edge))
-                    if following is not None:
-                        heappush(heap, (-following.generation, id(following), following))
-                        following = None
             if not retain_graph:
                 f.edges = f.saved = f.watched = None
             gxs, gx, before = (), None, None  # what was summed or added is not kept while the next call works

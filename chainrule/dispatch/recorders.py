@@ -287,7 +287,7 @@ _CONSTANT = """
 _IS_LARGE = "{x}.__class__ is _ndarray and {x}.size > {most}"
 
 _OTHER = """
-    if {given}{x}.__class__ not in _plain:
+    if {given}{x}.__class__ not in _plain and not ({x}.__class__ is tuple and _plain.issuperset(map(type, {x}))):
         if {x}.__class__ is _Batched or ({x}.__class__ is tuple and _Batched in [*map(type, {x})]):
             return _rule.again({bound}, {edges})
         {x} = _rule.constant("{x}", {x})"""
@@ -306,7 +306,9 @@ _BRANCH = """if {condition}:
         _call.watched = {watched}"""
 
 #: Types of arguments that hold no Variable.
-PLAIN = frozenset({int, float, bool, str, type, slice, type(None), type(np._NoValue), np.dtype, ndarray})  # type: ignore[attr-defined]
+PLAIN = frozenset(
+    {int, float, bool, str, type, slice, type(None), type(Ellipsis), type(np._NoValue), np.dtype, ndarray}  # type: ignore[attr-defined]
+)
 
 
 def _parameters(rule: Rule, with_default: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core import config
-from ..core.arrays import as_array
-from ..core.batched import Batched, deepest, is_bare, level_of
+from ..core.arrays import as_array, is_native
+from ..core.batched import Batched, current, deepest, is_bare, level_of
 from ..core.function import Edge, connect, materialise, revived_edges, variable_at
 from ..core.variable import Variable
 from .recorders import MOST_INPUTS, PLAIN, RuleCall, generate, subject
@@ -424,6 +424,10 @@ def primitive(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(fn)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], Variable) and current.get() is None:  # the usual cases first
+            return RECORDERS[dispatch](*args, **kwargs)
+        if len(args) == 1 and not kwargs and is_native(args[0]):
+            return fn(args[0])
         found = False
         for value in (*args, *kwargs.values()) if kwargs else args:
             if value.__class__ in PLAIN:
