@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -71,21 +72,27 @@ def gradient_dtype(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float64) if dtype.kind in "biu" else dtype
 
 
-def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+def _sum(x: Array, axis: Any, keepdims: bool = False) -> Array:
+    return x.sum(axis=axis, keepdims=keepdims)
+
+
+def sum_to(x: Array, shape: tuple[int, ...], total: Callable[..., Array] = _sum) -> Array:
     """Sum ``x`` over the axes along which ``shape`` was broadcast to ``x.shape``: the transpose of broadcasting.
+
+    ``total`` is what sums.
 
     Raises:
         ValueError: ``shape`` does not broadcast to ``x.shape``.
     """
     lead = x.ndim - len(shape)
     if lead > 0:
-        x = x.sum(axis=0 if lead == 1 else tuple(range(lead)))
+        x = total(x, axis=0 if lead == 1 else tuple(range(lead)))
     if x.shape == shape:  # the usual case, such as a bias
         return x
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
         raise ValueError(f"{x.shape} is not a broadcast of {shape}")
     stretched = [i for i, (n, m) in enumerate(zip(shape, x.shape, strict=True)) if n != m]
-    return x.sum(axis=stretched[0] if len(stretched) == 1 else tuple(stretched), keepdims=True)
+    return total(x, axis=stretched[0] if len(stretched) == 1 else tuple(stretched), keepdims=True)
 
 
 #: Up to so many elements it takes NumPy longer to broadcast than to fill.

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import product
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import ref
 
 import numpy as np
 
 from ..core import config
-from ..core.arrays import as_array, ndarray
+from ..core.arrays import as_array, ndarray, sum_to
 from ..core.batched import Batched, deepest
 from ..core.function import Edge, Function, observe, variable_at
 from ..core.variable import Leaf, Variable
 from ..kernels.arithmetic import Large, array_of, large
+from ..kernels.reduction import total
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -221,14 +222,15 @@ _ONE_BY_ONE = "[None if _e is None else _d_{x}({reads}) for _i, _e in enumerate(
 
 
 def _of_large_arrays(call: type[RecordedCall]) -> type[RecordedCall]:
-    """The class for calls with large arrays: what their derivatives compute lies in memory that is used again."""
+    """The class for calls with large arrays: gradients lie in memory that is used again, and are summed by kernels."""
 
     def vjp(self: RecordedCall, g: Any) -> Iterable[Any]:
         if g.__class__ is not ndarray:
             return call.vjp(self, g)
-        twin = object.__new__(call)
-        twin.edges, twin.saved = self.edges, [large(value, _LARGE) for value in self.saved]
-        return [*map(array_of, call.vjp(twin, Large(g)))]
+        twin, edges = object.__new__(call), cast(tuple[Edge, ...], self.edges)
+        twin.edges, twin.saved = edges, [large(value, _LARGE) for value in self.saved]
+        gradients = map(array_of, call.vjp(twin, Large(g)))
+        return [sum_to(gx, e.shape, total) if gx.shape != e.shape else gx for gx, e in zip(gradients, edges, strict=True)]
 
     return type(call.__name__, (call,), {"__slots__": (), "vjp": vjp})
 
