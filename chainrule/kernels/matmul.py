@@ -12,7 +12,7 @@ from ..core.arrays import Array
 from .layer import compiled, dense, gemm, kernel, parallel_for
 from .memory import empty
 
-_FEW = 1 << 16  # multiplications: below, NumPy is there sooner
+_FEW = 1 << 18  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
 
 
 def _pays(x: Array, y: Array) -> bool:
@@ -145,7 +145,7 @@ def _is_product(operands: Sequence[Array], terms: Sequence[str], output: str) ->
     return (
         (left | right) <= set(output)
         and all(lengths[i] == n for term, a in zip(terms, operands, strict=True) for i, n in zip(term, a.shape, strict=True))
-        and prod(lengths.values()) > _FEW
+        and prod(lengths.values()) > _FEW // 4
         and any(i not in output for i in of_x & of_y)
         and prod(lengths[i] for i in left) > 1
         and prod(lengths[i] for i in right) > 1
