@@ -265,8 +265,7 @@ define_rule(hardswish, input=lambda g, input: _hardswish_gradient(g, input), ign
 
 @elementwise(numbers.sigmoid)
 def _sigmoid(x: Array) -> Array:
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, e.dtype.type(1), e) / (1 + e)
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
 @elementwise(numbers.sigmoid_gradient, arrays=2)
