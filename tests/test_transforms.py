@@ -1,5 +1,6 @@
 """Transforms: each against an analytic answer or another transform, nested, and over containers."""
 
+import gc
 from dataclasses import dataclass
 
 import numpy as np
@@ -462,3 +463,24 @@ def test_constants_in_containers():
     np.testing.assert_allclose(gradient.pop("w"), 1 - np.tanh(0.5) ** 2)
     assert gradient == {"name": None, "flag": None, "nothing": None, "activation": None}
     assert leaves([None, "a", 1, (2.0, [True])]) == [1, 2.0]
+
+
+def test_a_long_record_is_seldom_searched_for_cycles_and_the_search_is_as_before_afterwards():
+    before, inside = gc.get_threshold(), []
+
+    def f(x):
+        inside.append(gc.get_threshold()[0])
+        return np.sum(x**2)
+
+    cr.grad(lambda x: np.sum(cr.grad(f)(x)))(np.ones(2))
+    assert inside == [50_000]
+    assert gc.get_threshold() == before
+    with pytest.raises(ZeroDivisionError):
+        cr.grad(lambda x: 1 // 0)(np.ones(2))
+    assert gc.get_threshold() == before
+    try:
+        gc.set_threshold(0)  # turned off: it stays so
+        cr.grad(f)(np.ones(2))
+        assert inside[-1] == gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)
