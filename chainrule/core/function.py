@@ -291,8 +291,9 @@ def variable_at(data: Array | None, edge: Edge | None) -> Variable:
     alive: Variable | None = None if edge is None else edge.variable()
     if alive is not None and alive._edge is edge and (data is None or alive._data is data):
         return alive
-    made = Variable(data, requires_grad=False)
-    made._edge = edge
+    made = object.__new__(Variable)
+    made._data, made._edge = data, edge
+    made._grad = made._seed = made.name = None
     return made
 
 

@@ -74,6 +74,7 @@ class RecordedCall(RuleCall):
     rule: ClassVar[Rule]  # type: ignore[misc]
     wrt: ClassVar[tuple[str, ...]]  # the inputs that need a gradient, in the order of the edges
     reads: ClassVar[tuple[str, ...]]  # the names of what is saved
+    flows_to: ClassVar[tuple[int | None, ...]]  # for each of these, the place of its edge; -1 for the result's, None for none
 
     @property
     def places(self) -> Sequence[tuple[str, int | None]]:
@@ -89,10 +90,9 @@ class RecordedCall(RuleCall):
 
     def _saved_variables(self) -> tuple[Any, ...]:
         """What was saved, as Variables where gradients flow to it."""
-        edges = {"ans": self, **dict(zip(self.wrt, self.edges or (), strict=True))}
+        edges = (*(self.edges or ()), self)
         return tuple(
-            variable_at(value, edges[name]) if name in edges else value
-            for name, value in zip(self.reads, self.saved, strict=True)
+            [value if i is None else variable_at(value, edges[i]) for value, i in zip(self.saved, self.flows_to, strict=True)]
         )
 
 
@@ -213,7 +213,8 @@ def _call_type(rule: Rule, wrt: tuple[str, ...]) -> type[RecordedCall]:
     )
     scope = {f"_d_{name}": d.fn for name, d in derivatives.items()}
     exec(f"def vjp(_self, _g):\n    {unpack}\n    return {gradients}", scope)
-    members = {"__slots__": (), "rule": rule, "wrt": wrt, "reads": reads, "vjp": scope["vjp"]}
+    flows_to = tuple(wrt.index(name) if name in wrt else -1 if name == "ans" else None for name in reads)
+    members = {"__slots__": (), "rule": rule, "wrt": wrt, "reads": reads, "flows_to": flows_to, "vjp": scope["vjp"]}
     return type(rule.name.rpartition(".")[2], (RecordedSequenceCall if of_sequence else RecordedCall,), members)
 
 
