@@ -339,8 +339,9 @@ def test_early_stopping_restores_the_best(mode):
         train.EarlyStopping(mode="least")
     with pytest.raises(KeyError, match="no result 'accuracy' to monitor; there are 'train loss', 'train accuracy'"):
         trainer(callbacks=[train.EarlyStopping("accuracy")]).fit(loader(), 1)
-    with pytest.raises(ValueError, match="goes by the validation loss: pass validation batches"):
-        trainer(callbacks=[train.EarlyStopping()]).fit(loader(), 1)
+    for callback in (train.EarlyStopping(), train.ModelCheckpoint("nowhere", monitor="validation loss")):
+        with pytest.raises(ValueError, match="to go by the validation loss, pass validation batches to fit"):
+            trainer(callbacks=[callback]).fit(loader(), 1)
 
 
 def test_terminate_on_nan_leaves_the_parameters_alone():

@@ -99,6 +99,15 @@ class Monitor:
         self.name, self.sign, self.min_delta = name, 1 if mode == "min" else -1, min_delta
         self.best: float | None = None
 
+    def check(self, trainer: Trainer) -> None:
+        """Raise before a training where there will be no such result.
+
+        Raises:
+            ValueError: there is no validation data.
+        """
+        if self.name.startswith("validation ") and trainer.validation is None:
+            raise ValueError(f"to go by the {self.name}, pass validation batches to fit; or choose another monitor")
+
     def improved(self, logs: Mapping[str, float]) -> bool:
         """Whether the value is better than all before, and so the best from now on; NaN never is.
 

@@ -133,6 +133,8 @@ class ModelCheckpoint(Callback):
         self.monitor = None if monitor is None else Monitor(monitor, mode)
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        if self.monitor is not None:
+            self.monitor.check(trainer)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(self.folder / "*.safetensors")
 

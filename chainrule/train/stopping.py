@@ -42,10 +42,7 @@ class EarlyStopping(Callback):
         self._best_weights: dict[str, Any] | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        if self.monitor.name.startswith("validation ") and trainer.validation is None:
-            raise ValueError(
-                f"EarlyStopping goes by the {self.monitor.name}: pass validation batches to fit, or another monitor"
-            )
+        self.monitor.check(trainer)
         trainer.stop = trainer.stop or self.waited >= self.patience  # a checkpoint of a training that it has stopped
 
     def on_epoch_end(self, trainer: Trainer) -> None:

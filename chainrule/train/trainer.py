@@ -327,8 +327,8 @@ class Trainer:
         inputs = leaves(batch[:-1] if isinstance(batch, (tuple, list)) else batch)
         if all(p.dtype == np.float32 for p in parameters) and any(getattr(x, "dtype", None) == np.float64 for x in inputs):
             warnings.warn(
-                "the data are float64 and the parameters float32, so that all is computed in float64, which takes twice as long "
-                "or longer; convert the data once, by x.astype(np.float32), or else the model, by model.double()",
+                "the data are float64 and the parameters float32, so that all is computed in float64, which takes twice as "
+                "long or longer; convert the data once, by x.astype(np.float32), or else the model, by model.double()",
                 UserWarning,
                 stacklevel=5,
             )
