@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,16 @@ def check_indices(index: Array, n: int, what: str) -> None:
     if index.dtype.kind not in "iu":
         raise TypeError(f"indices are integers, not {index.dtype}")
     index = all_values(index)
-    if index.size and (index.min() < 0 or index.max() >= n):
+    # a negative number is, without its sign, larger than any n
+    if index.size and index.view(_unsigned(index.dtype)).max() >= n:
         position = tuple(int(i) for i in np.argwhere((index < 0) | (index >= n))[0])
         where = f" at position {position}" if position else ""
         raise IndexError(f"index {index[position]}{where}; {what} is {n}")
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(dtype.str.replace("i", "u"))
 
 
 def embedding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -151,45 +152,76 @@ def _fused(
 ) -> Fused:
     """``recurrent`` as one operation on the input, the weights, and the parts of the state."""
     offsets = np.concatenate([[0], np.cumsum(batch_sizes)])
-    step, block = -1 if reverse else 1, kernel.block(batch_sizes[0])
+    step = -1 if reverse else 1
 
     def forward(x: Array, w_ih: Array, w_hh: Array, *others: Array) -> tuple[tuple[Array, ...], Any]:
-        biases, state = others[: 2 * biased], tuple(s.copy() for s in others[2 * biased :])
+        biases, state = others[: 2 * biased], tuple(np.ascontiguousarray(s) for s in others[2 * biased :])
         rows, size, weight = x.shape[0], w_hh.shape[1], np.ascontiguousarray(w_hh)
-        bias = None if not biased else biases[0] if mode == "GRU" else biases[0] + biases[1]
-        gates = linear(x, w_ih, bias)
-        before = empty((rows, size), x.dtype)
+        bias, bias_inside = (biases[0] + biases[1], biases[1][-size:]) if biased else (None, np.zeros(size, x.dtype))
+        if mode == "GRU" and biased:  # the reset gate is applied after b_hn
+            bias[-size:] = biases[0][-size:]
+        gates, division = linear(x, w_ih, bias), kernel.division(batch_sizes[0], weight)
         y = gates if mode.startswith("RNN") else empty((rows, size), x.dtype)
-        inside = None if mode.startswith("RNN") else empty((rows, size), x.dtype)
+        more = None if mode.startswith("RNN") else empty((rows, size), x.dtype)
         if mode == "LSTM":
-            kernel.lstm(gates, y, before, inside, *state, weight, offsets, step, block)
+            kernel.lstm(gates, y, more, *state, weight, offsets, step, division)
         elif mode == "GRU":
-            b_hh = biases[1] if biased else np.zeros(3 * size, x.dtype)
-            kernel.gru(gates, y, before, inside, *state, weight, b_hh, offsets, step, block)
+            kernel.gru(gates, y, more, *state, weight, bias_inside, offsets, step, division)
         else:
-            kernel.rnn(y, before, *state, weight, offsets, step, mode == "RNN_RELU", block)
-        return (y, *state), (gates, before, inside)
+            kernel.rnn(y, *state, weight, offsets, step, mode == "RNN_RELU", division)
+        ends = _ends(batch_sizes, reverse)
+        last = [a[ends].copy() for a in (y, more)[: len(state)]]
+        return (y, *last), (gates, y, more, state)
 
     def backward(
         kept: Any, arrays: tuple[Array, ...], gs: tuple[Array, ...], needed: tuple[bool, ...]
     ) -> Iterable[Array | None]:
-        (x, w_ih, w_hh, *_), (gates, before, inside) = arrays, kept
+        (x, w_ih, w_hh, *_), (gates, y, more, first) = arrays, kept
         g, state = np.ascontiguousarray(gs[0]), tuple(s.copy() for s in gs[1:])
-        w_hh = np.ascontiguousarray(w_hh)
+        w_hh, division = np.ascontiguousarray(w_hh), kernel.division(batch_sizes[0], w_hh)
         inner = recurrent = empty(gates.shape, gates.dtype)  # the gradients of W_ih x + b_ih and of W_hh h + b_hh
         if mode == "LSTM":
-            kernel.lstm_backward(g, gates, inside, *state, w_hh, offsets, step, inner, block)
+            kernel.lstm_backward(g, gates, more, first[1], *state, w_hh, offsets, step, inner, division)
         elif mode == "GRU":
             recurrent = empty(gates.shape, gates.dtype)
-            kernel.gru_backward(g, gates, before, inside, *state, w_hh, offsets, step, inner, recurrent, block)
+            kernel.gru_backward(g, gates, y, more, *first, *state, w_hh, offsets, step, inner, recurrent, division)
         else:
-            kernel.rnn_backward(g, gates, *state, w_hh, offsets, step, mode == "RNN_RELU", inner, block)
+            kernel.rnn_backward(g, y, *state, w_hh, offsets, step, mode == "RNN_RELU", inner, division)
         yield linear(inner, w_ih.T) if needed[0] else None
         yield matmul(inner.T, x) if needed[1] else None
-        yield matmul(recurrent.T, before) if needed[2] else None
+        yield matmul(recurrent.T, _before(y, first[0], offsets, step)) if needed[2] else None
         if biased:
             yield column_sums(inner) if needed[3] else None
             yield column_sums(recurrent) if needed[4] else None
         yield from state
 
     return Fused(mode, composition, forward, backward)
+
+
+def _ends(batch_sizes: Sequence[int], reverse: bool) -> Any:
+    """The row of each sequence's last step."""
+    n, rows = batch_sizes[0], sum(batch_sizes)
+    if reverse:
+        return slice(n)
+    if batch_sizes[-1] == n:
+        return slice(rows - n, rows)
+    ends = np.empty(n, np.intp)
+    start = 0
+    for size in batch_sizes:
+        ends[:size] = np.arange(start, start + size)
+        start += size
+    return ends
+
+
+def _before(y: Array, first: Array, offsets: Array, step: int) -> Array:
+    """The states before each step, (rows, H)."""
+    out = empty(y.shape, y.dtype)
+    places = [slice(start, stop) for start, stop in pairwise(offsets.tolist())][::step]
+    rows = 0  # of the time before
+    for before, now in zip([slice(0), *places], places, strict=False):
+        size = now.stop - now.start
+        old = min(size, rows)
+        out[now][:old] = y[before][:old]
+        out[now][old:] = first[old:size]
+        rows = size
+    return out

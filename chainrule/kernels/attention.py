@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import array_at, compiled, parallel_for
+from .layer import array_at, compiled, give_back, parallel_for
 from .math import exp_below_zero, log
 from .memory import empty
 from .panels import multiply, panels_of
@@ -185,6 +185,8 @@ def _attention_block(
                 if threshold > 0:
                     _drop(row, q.dtype.type(enlarge), threshold, _key(seed, (b * heads + h) * length + q0 + r))
             multiply(weights, of_values, out[b, h, q0:q1], 1.0, 0.0)
+        give_back(of_keys)
+        give_back(of_values)
 
 
 @compiled
@@ -250,8 +252,14 @@ def _backward_block(
                     slope[j] = row[j] * (slope[j] - mean) * scale_
             multiply(ds, of_keys, dq[b, h, q0:q1], 1.0, 0.0)
             used = dropped[: q1 - q0, :seen] if threshold > 0 else weights
-            multiply(used.T, panels_of(g[b, h, q0:q1]), dv_[:seen], 1.0, 1.0)
-            multiply(ds.T, panels_of(q[b, h, q0:q1]), dk_[:seen], 1.0, 1.0)
+            of_slopes, of_queries = panels_of(g[b, h, q0:q1]), panels_of(q[b, h, q0:q1])
+            multiply(used.T, of_slopes, dv_[:seen], 1.0, 1.0)
+            multiply(ds.T, of_queries, dk_[:seen], 1.0, 1.0)
+            give_back(of_slopes)
+            give_back(of_queries)
+        give_back(keys_across)
+        give_back(values_across)
+        give_back(of_keys)
 
 
 @compiled

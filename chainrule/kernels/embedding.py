@@ -10,12 +10,12 @@ from ..core.arrays import Array
 from .layer import compiled, dense, kernel, parallel_for
 from .memory import empty
 
-_ROWS = 64  # of a result in a block
+_BLOCK = 16384  # numbers
 _PARTS = 16  # of a table
 
 
 def _pays(rows: Array, index: Array) -> bool:
-    return dense(rows) and rows.flags.c_contiguous and index.size * rows.shape[-1] > 4096
+    return index.size * rows.shape[-1] > 4096 and dense(rows)
 
 
 @kernel
@@ -24,11 +24,11 @@ def take_rows(table: Array, index: Array) -> Array:
     return np.take(table, index, axis=0)
 
 
-@take_rows.compiled(when=_pays)
+@take_rows.compiled(when=lambda table, index: _pays(table, index) and table.flags.c_contiguous)
 def _(table: Array, index: Array) -> Array:
-    out = empty((*index.shape, table.shape[1]), table.dtype)
-    _take(table, _flat(index), out.reshape(index.size, -1))
-    return out
+    out = empty((index.size, table.shape[1]), table.dtype)
+    _take(table, _flat(index), out)
+    return out if index.ndim == 1 else out.reshape(*index.shape, -1)
 
 
 @kernel
@@ -52,12 +52,13 @@ def _(rows: Array, index: Array, n: int) -> Array:
 
 
 def _flat(index: Array) -> Array:
-    return np.ascontiguousarray(index.reshape(-1), np.int64)
+    plain = index.ndim == 1 and index.dtype == np.int64 and index.flags.c_contiguous
+    return index if plain else np.ascontiguousarray(index.reshape(-1), np.int64)
 
 
 @compiled
 def _take(table: Any, index: Any, out: Any) -> None:
-    parallel_for(_take_block, (table, index, out), len(index), _ROWS)
+    parallel_for(_take_block, (table, index, out), len(index), 1 + _BLOCK // table.shape[1])
 
 
 @compiled

@@ -7,18 +7,25 @@ from typing import Any
 import numpy as np
 
 from .gemm import add_part, pack_panel
-from .layer import compiled, low_tile, low_tile_rows, tile_columns
+from .layer import borrow, compiled, low_tile, low_tile_rows, row_tile, tile_columns
 
 
 @compiled
 def panels_of(b: Any) -> Any:
-    """A matrix copied into the order in which tiles of a product read it: (panels, rows, columns of a tile)."""
-    k, n = b.shape
-    columns = tile_columns(b)
-    panels = np.empty(((n + columns - 1) // columns, k, columns), b.dtype)
-    for q in range(len(panels)):
-        pack_panel(b[:, q * columns : min((q + 1) * columns, n)], panels[q].reshape(-1), columns)
+    """A matrix copied into the order in which tiles of a product read it: (panels, rows, columns of a tile); borrowed."""
+    (k, n), columns = b.shape, tile_columns(b)
+    count = (n + columns - 1) // columns
+    panels = borrow(b, count * k * columns).reshape(count, k, columns)
+    fill_panels(b, panels)
     return panels
+
+
+@compiled
+def fill_panels(b: Any, panels: Any) -> None:
+    """Copy a matrix into panels."""
+    for q in range(len(panels)):
+        columns = panels.shape[2]
+        pack_panel(b[:, q * columns : min((q + 1) * columns, b.shape[1])], panels[q].reshape(-1), columns)
 
 
 @compiled
@@ -34,7 +41,8 @@ def multiply(a: Any, panels: Any, out: Any, alpha: float, beta: float) -> None:
     rows, columns, item = low_tile_rows(), tile_columns(out), out.itemsize
     scale, factor, none = out.dtype.type(alpha), out.dtype.type(beta), out.dtype.type(0)
     a_row, a_column, out_row = a.strides[0] // item, a.strides[1] // item, out.strides[0] // item
-    edge, last, whole = np.empty((rows, columns), out.dtype), np.zeros((rows, k), out.dtype), m // rows * rows
+    edge, whole = np.empty((rows, columns), out.dtype), m - m % rows if m % rows != 1 else m
+    last = np.zeros((rows if whole < m else 0, k), out.dtype)
     for r in range(whole, m):
         last[r - whole] = a[r]
     for q in range((n + columns - 1) // columns):
@@ -42,9 +50,12 @@ def multiply(a: Any, panels: Any, out: Any, alpha: float, beta: float) -> None:
         for r in range(0, m, rows):
             height = min(rows, m - r)
             left, row, column = (a[r:].ctypes.data, a_row, a_column) if r < whole else (last.ctypes.data, k, 1)
-            place = out.ctypes.data + r * out.strides[0] + q * columns * item
-            if height == rows and filled == columns:
-                low_tile(out, k, left, row, column, b, columns, place, out_row, scale, factor)
-            else:  # what reaches over the edge is computed whole, and copied in part
-                low_tile(out, k, left, row, column, b, columns, edge.ctypes.data, columns, scale, none)
+            place, within = out.ctypes.data + r * out.strides[0] + q * columns * item, filled == columns and height in (1, rows)
+            # what reaches over the edge is computed whole, and copied in part
+            target, step, kept = (place, out_row, factor) if within else (edge.ctypes.data, columns, none)
+            if height == 1:
+                row_tile(out, k, left, row, column, b, columns, target, step, scale, kept)
+            else:
+                low_tile(out, k, left, row, column, b, columns, target, step, scale, kept)
+            if not within:
                 add_part(edge, out, place, height, filled, factor)

@@ -104,6 +104,7 @@ def _transposition(count_of: Any) -> Any:
 transpose, transpose_rest = _transposition(lambda lanes: lanes), _transposition(lambda lanes: TILE_ROWS % lanes)
 
 tile, narrow_tile, low_tile = _tile(TILE_VECTORS), _tile(1), _tile(TILE_VECTORS, LOW_TILE_ROWS)
+row_tile = _tile(TILE_VECTORS, 1)
 
 
 @intrinsic
