@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import nn, optim
-from .core.variable import Variable
+from .core.variable import Parameter, Variable
 from .functional import cross_entropy, scaled_dot_product_attention
 
 
@@ -55,11 +55,17 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
     def embed() -> None:
         nn.Embedding(100, 64).to(dtype)(rng.integers(100, size=(32, 32))).sum().backward()
 
+    def clip() -> None:
+        p = Parameter(array(256, 256))
+        p.grad = array(256, 256)
+        nn.utils.clip_grad_norm_([p], 1.0)
+
     wide = nn.Linear(256, 256)
     return {
         "linear and Adam": through(wide, 256, 256, steps=lambda p: optim.Adam(p)),
         "AdamW": through(wide, 256, 256, steps=lambda p: optim.AdamW(p)),
         "SGD with momentum": through(wide, 256, 256, steps=lambda p: optim.SGD(p, 0.01, momentum=0.9)),
+        "clipping": clip,
         "relu": through(nn.ReLU(), 256, 256),
         "tanh, sigmoid": through(nn.Sequential(nn.Tanh(), nn.Sigmoid()), 256, 256),
         "gelu": through(nn.GELU(), 256, 256),

@@ -257,18 +257,26 @@ def test_kernels_equal_the_composition(monkeypatch, mode, gates, sizes, dtype):
         np.testing.assert_allclose(got, expected, tolerance, tolerance)
 
 
-def test_recurrence_does_not_depend_on_the_number_of_threads():
-    layer, x = nn.LSTM(5, 20, bidirectional=True), rng.standard_normal((4, 50, 5)).astype(np.float32)
-    before, found = cr.get_num_threads(), []
-    for n in (1, 2, 3):
-        cr.set_num_threads(n)
-        layer.zero_grad()
-        y, _ = layer(x)
-        np.sum(y * y).backward()
-        found.append([y.data, *(p.grad for p in layer.parameters())])
-    cr.set_num_threads(before)
-    for others in found[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(found[0], others, strict=True))
+@pytest.mark.parametrize("mode", ["RNN_TANH", "LSTM", "GRU"])
+@pytest.mark.parametrize("batch_sizes", [[50] * 4, [1, 1, 1], [5, 5, 3, 1]])
+def test_recurrence_does_not_depend_on_the_number_of_threads(monkeypatch, mode, batch_sizes):
+    monkeypatch.setattr(sys.modules["chainrule.kernels.recurrent"], "_STEP", 0)  # few sequences are divided by units
+    gates, hidden = {"RNN_TANH": 1, "LSTM": 4, "GRU": 3}[mode], 70
+    shapes = [(sum(batch_sizes), 5), (gates * hidden, 5), (gates * hidden, hidden), *[(gates * hidden,)] * 2]
+    shapes += [(batch_sizes[0], hidden)] * (1 + (mode == "LSTM"))
+    arrays = [rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes]
+    before = cr.get_num_threads()
+    for reverse in (False, True):
+        found = []
+        for n in (1, 2, 5):
+            cr.set_num_threads(n)
+            xs = [cr.Variable(a) for a in arrays]
+            y, last = F.recurrent(mode, xs[0], tuple(xs[5:]), xs[1:5], batch_sizes, reverse)
+            (np.sum(y * y) + sum(np.sum(s) for s in last)).backward()
+            found.append([y.data, *(x.grad for x in xs)])
+        cr.set_num_threads(before)
+        for others in found[1:]:
+            assert all(np.array_equal(a, b) for a, b in zip(found[0], others, strict=True))
 
 
 def test_memory_is_released_as_the_gradient_is_computed():

@@ -157,12 +157,15 @@ def _fused(
     def forward(x: Array, w_ih: Array, w_hh: Array, *others: Array) -> tuple[tuple[Array, ...], Any]:
         biases, state = others[: 2 * biased], tuple(np.ascontiguousarray(s) for s in others[2 * biased :])
         rows, size, weight = x.shape[0], w_hh.shape[1], np.ascontiguousarray(w_hh)
-        bias, bias_inside = (biases[0] + biases[1], biases[1][-size:]) if biased else (None, np.zeros(size, x.dtype))
-        if mode == "GRU" and biased:  # the reset gate is applied after b_hn
-            bias[-size:] = biases[0][-size:]
+        bias, bias_inside = None, np.zeros(size, x.dtype)
+        if biased:
+            bias = biases[0] + biases[1]
+            if mode == "GRU":  # whose reset gate is applied after b_hn
+                bias[-size:], bias_inside = biases[0][-size:], biases[1][-size:]
         gates, division = linear(x, w_ih, bias), kernel.division(batch_sizes[0], weight)
         y = gates if mode.startswith("RNN") else empty((rows, size), x.dtype)
-        more = None if mode.startswith("RNN") else empty((rows, size), x.dtype)
+        # the cells, or what a reset gate is applied to
+        more: Any = None if mode.startswith("RNN") else empty((rows, size), x.dtype)
         if mode == "LSTM":
             kernel.lstm(gates, y, more, *state, weight, offsets, step, division)
         elif mode == "GRU":
@@ -170,7 +173,7 @@ def _fused(
         else:
             kernel.rnn(y, *state, weight, offsets, step, mode == "RNN_RELU", division)
         ends = _ends(batch_sizes, reverse)
-        last = [a[ends].copy() for a in (y, more)[: len(state)]]
+        last = [a[ends].copy() for a in ((y, more) if mode == "LSTM" else (y,))]
         return (y, *last), (gates, y, more, state)
 
     def backward(
