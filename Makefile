@@ -36,9 +36,11 @@ peers: $(VENV)/test
 bench: peers
 	for name in training operations optimizers tape scientific loading; do $(BIN)/python -m benchmarks $$name $(ARGS); done
 
-# the page of what can be differentiated is generated, the examples in all pages are run, and the site is built, in build/site
+# two pages are generated, that beside PyTorch where it is installed; the examples in all pages are run, and the site is built, in
+# build/site
 docs: $(VENV)/test site
 	$(BIN)/python docs/make_coverage.py
+	! $(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python docs/make_parity.py
 	$(BIN)/pytest docs README.md
 
 # a broken link is an error

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from parity_cases import PLATEAUS, SCHEDULERS, SCHEDULERS_OF_SCHEDULERS
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -11,55 +12,12 @@ from chainrule.optim import lr_scheduler, swa_utils
 from chainrule.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn, update_bn
 
 torch = pytest.importorskip("torch")
+from parity import pair_of_optimizers, scheduler_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler")
 rng = np.random.default_rng(4)
 
-SCHEDULERS = [
-    ("LambdaLR", {"lr_lambda": lambda t: 0.9**t}),
-    ("LambdaLR", {"lr_lambda": [lambda t: 1 / (1 + t), lambda t: t % 3]}),
-    ("MultiplicativeLR", {"lr_lambda": lambda t: 0.9 + 0.01 * t}),
-    ("StepLR", {"step_size": 3}),
-    ("StepLR", {"step_size": 2, "gamma": 0.5}),
-    ("MultiStepLR", {"milestones": [3, 10, 10, 25]}),
-    ("MultiStepLR", {"milestones": [12, 5], "gamma": 0.3}),
-    ("ConstantLR", {}),
-    ("ConstantLR", {"factor": 0.7, "total_iters": 8}),
-    ("LinearLR", {}),
-    ("LinearLR", {"start_factor": 0.2, "end_factor": 0.6, "total_iters": 13}),
-    ("ExponentialLR", {"gamma": 0.95}),
-    ("PolynomialLR", {}),
-    ("PolynomialLR", {"total_iters": 20, "power": 2.5}),
-    ("CosineAnnealingLR", {"T_max": 7}),
-    ("CosineAnnealingLR", {"T_max": 20, "eta_min": 0.01}),
-    ("CosineAnnealingWarmRestarts", {"T_0": 5}),
-    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
-    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 4}),
-    (
-        "CyclicLR",
-        {"base_lr": [0.01, 0.02], "max_lr": [0.1, 0.3], "step_size_up": 4, "step_size_down": 7, "mode": "triangular2"},
-    ),
-    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 5, "mode": "exp_range", "gamma": 0.9, "base_momentum": 0.6}),
-    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 5, "scale_fn": lambda x: 1 / x, "cycle_momentum": False}),
-    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 5, "scale_fn": lambda x: 0.9**x, "scale_mode": "iterations"}),
-    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 40}),
-    ("OneCycleLR", {"max_lr": [0.5, 0.3], "epochs": 8, "steps_per_epoch": 5, "anneal_strategy": "linear"}),
-    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 40, "three_phase": True, "div_factor": 5, "final_div_factor": 10}),
-    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 40, "pct_start": 0.2, "base_momentum": [0.5, 0.6], "max_momentum": 0.9}),
-]
 ids = [f"{name} {' '.join(options)}" for name, options in SCHEDULERS]
-
-
-def pair_of_optimizers(name="SGD"):
-    extra = {"momentum": 0.9} if name == "SGD" else {}
-    arrays = [np.zeros(2), np.zeros(3)]
-    ours = getattr(optim, name)(
-        [{"params": cr.Parameter(arrays[0])}, {"params": cr.Parameter(arrays[1]), "lr": 0.2}], lr=0.1, **extra
-    )
-    ts = [torch.nn.Parameter(torch.tensor(a)) for a in arrays]
-    theirs = getattr(torch.optim, name)([{"params": ts[:1]}, {"params": ts[1:], "lr": 0.2}], lr=0.1, **extra)
-    theirs.step()
-    return ours, theirs
 
 
 def assert_same(ours, theirs, scheduler, their_scheduler):
@@ -107,16 +65,7 @@ def test_going_on_after_a_step(name, options):
         lr_scheduler.StepLR(pair_of_optimizers()[0], 3, last_epoch=7)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"factor": 0.5, "patience": 1, "threshold": 0.1, "cooldown": 2},
-        {"mode": "max", "patience": 2, "threshold": 0.05, "threshold_mode": "abs", "min_lr": [0.01, 0.05]},
-        {"mode": "max", "patience": 0, "factor": 0.3, "eps": 1e-3},
-        {"patience": 3, "threshold_mode": "abs"},
-    ],
-)
+@pytest.mark.parametrize("options", PLATEAUS)
 def test_plateau(options):
     ours, theirs = pair_of_optimizers()
     make = lr_scheduler.ReduceLROnPlateau
@@ -131,44 +80,17 @@ def test_plateau(options):
             scheduler.load_state_dict(state)
 
 
-def sequence(module, optimizer):
-    first = module.LinearLR(optimizer, 0.1, total_iters=4)
-    return module.SequentialLR(
-        optimizer,
-        [first, module.CosineAnnealingLR(optimizer, 6), module.StepLR(optimizer, 3), module.ExponentialLR(optimizer, 0.9)],
-        [4, 10, 17],
-    )
-
-
-def chain(module, optimizer):
-    return module.ChainedScheduler(
-        [
-            module.ConstantLR(optimizer, 0.1, 4),
-            module.ExponentialLR(optimizer, 0.9),
-            module.LinearLR(optimizer, 0.5, total_iters=6),
-            module.MultiStepLR(optimizer, [8, 9]),
-            module.CosineAnnealingLR(optimizer, 5, 0.001),
-            module.MultiplicativeLR(optimizer, lambda t: 1.1),
-        ]
-    )
-
-
-def averaging(module, optimizer):
-    first = module.ExponentialLR(optimizer, 0.9)
-    swa = (optim if module is lr_scheduler else torch.optim).swa_utils.SWALR
-    return module.SequentialLR(optimizer, [first, swa(optimizer, [0.01, 0.03], 5, "linear")], [6])
-
-
-@pytest.mark.parametrize("make", [sequence, chain, averaging])
-def test_schedulers_of_schedulers(make):
+@pytest.mark.parametrize("text", SCHEDULERS_OF_SCHEDULERS)
+def test_schedulers_of_schedulers(text):
     ours, theirs = pair_of_optimizers()
-    scheduler, their_scheduler = make(lr_scheduler, ours), make(torch.optim.lr_scheduler, theirs)
+    scheduler = scheduler_of(text, lr_scheduler, ours)
+    their_scheduler = scheduler_of(text, torch.optim.lr_scheduler, theirs)
     for step in range(30):
         assert_same(ours, theirs, scheduler, their_scheduler)
         if step == 7:
             state = copy.deepcopy((scheduler.state_dict(), ours.state_dict()))
             ours, _ = pair_of_optimizers()
-            scheduler = make(lr_scheduler, ours)
+            scheduler = scheduler_of(text, lr_scheduler, ours)
             scheduler.load_state_dict(state[0])
             ours.load_state_dict(state[1])
         scheduler.step()

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from parity_cases import OPTIMIZERS
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -17,46 +18,6 @@ torch = pytest.importorskip("torch")
 
 rng = np.random.default_rng(2)
 
-OPTIMIZERS = [
-    ("SGD", {"lr": 0.1}),
-    ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "maximize": True}),
-    ("Adam", {}),
-    ("Adam", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3}),
-    ("Adam", {"lr": 0.1, "weight_decay": 0.1}),
-    ("Adam", {"lr": 0.1, "amsgrad": True}),
-    ("Adam", {"lr": 0.1, "maximize": True}),
-    ("AdamW", {"lr": 0.1}),
-    ("AdamW", {"lr": 0.1, "weight_decay": 0.3, "amsgrad": True, "maximize": True}),
-    ("RMSprop", {}),
-    ("RMSprop", {"lr": 0.1, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
-    ("RMSprop", {"lr": 0.1, "momentum": 0.9}),
-    ("RMSprop", {"lr": 0.1, "centered": True}),
-    ("RMSprop", {"lr": 0.1, "centered": True, "momentum": 0.9, "maximize": True}),
-    ("Adagrad", {}),
-    ("Adagrad", {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "eps": 1e-3}),
-    ("Adagrad", {"lr": 0.1, "maximize": True}),
-    ("Adadelta", {}),
-    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
-    ("Adamax", {}),
-    ("Adamax", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
-    ("NAdam", {}),
-    ("NAdam", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.1}),
-    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
-    ("RAdam", {}),
-    ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
-    ("RAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
-    ("Rprop", {}),
-    ("Rprop", {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.01, 0.3), "maximize": True}),
-    ("ASGD", {}),
-    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3, "weight_decay": 0.1}),
-    ("ASGD", {"t0": 5, "maximize": True}),
-    ("Adafactor", {}),
-    ("Adafactor", {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-3, 0.1), "d": 1.5, "weight_decay": 0.1, "maximize": True}),
-]
 named = pytest.mark.parametrize(("name", "options"), OPTIMIZERS, ids=[f"{n} {' '.join(o)}" for n, o in OPTIMIZERS])
 SHAPES = [(3, 4), (4,), (), (2, 3, 1, 5)]
 
