@@ -285,7 +285,7 @@ def parameters(function: Any) -> dict[str, Any] | None:
     if inspect.isfunction(getattr(function, "__init__", None)) and (overloads := typing.get_overloads(function.__init__)):
         signature = inspect.signature(overloads[0])
         found = list(signature.parameters.values())[1:]
-        return {p.name: p.default for p in found if p.kind is not p.VAR_KEYWORD}
+        return {p.name: p.default for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     if inspect.isfunction(function):  # one that chooses among two by return_indices has the parameters of the first
         function = inspect.getclosurevars(function).nonlocals.get("if_true", function)
     try:
@@ -319,10 +319,14 @@ def differences(ours: Any, theirs: Any, left_out: Container[str]) -> list[str]:
     if [name for name in own if name in expected] != common:
         found.append(f"has its arguments in the order {', '.join(own)}")
     return found + [
-        f"has the default `{name}={own[name]!r}`, PyTorch {expected[name]!r}"
+        f"has {shown(own[name])} for `{name}`, PyTorch {shown(expected[name])}"
         for name in common
         if not same_default(own[name], expected[name])
     ]
+
+
+def shown(default: Any) -> str:
+    return "no default" if default is inspect.Parameter.empty else f"the default {default!r}"
 
 
 def same_default(ours: Any, theirs: Any) -> bool:

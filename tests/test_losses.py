@@ -1,5 +1,7 @@
 """Losses beside PyTorch's: every option and reduction, forward and gradient; second derivatives; shapes that do not fit."""
 
+import sys
+
 import numpy as np
 import pytest
 from test_functional import compare
@@ -185,7 +187,7 @@ def test_extreme_logits():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-6), (np.float64, 1e-14)])
 @pytest.mark.parametrize("n", [1, 10, 65, 300])
 def test_compiled_cross_entropy_equals_its_reference(n, dtype, tolerance):
-    from chainrule.functional.loss import _cross_entropy_gradient
+    from chainrule.functional.loss import cross_entropy_gradient
     from chainrule.kernels.loss import cross_entropy
 
     for shape in [(70, n), (5, 11, n), (300, n)]:
@@ -195,8 +197,8 @@ def test_compiled_cross_entropy_equals_its_reference(n, dtype, tolerance):
         g = rng.standard_normal(index.shape).astype(dtype)
         loss, expected = cross_entropy(x, index), cross_entropy.reference(x, index)
         np.testing.assert_allclose(loss, expected, tolerance, tolerance)
-        gradient = _cross_entropy_gradient.reference(g, expected, x, index)
-        np.testing.assert_allclose(_cross_entropy_gradient(g, loss, x, index), gradient, 5 * tolerance, 5 * tolerance)
+        gradient = cross_entropy_gradient.reference(g, expected, x, index)
+        np.testing.assert_allclose(cross_entropy_gradient(g, loss, x, index), gradient, 5 * tolerance, 5 * tolerance)
 
 
 LOSSES = {
@@ -437,3 +439,55 @@ def test_errors_of_further_losses():
             call()
     with pytest.raises(IndexError, match="the number of classes is 3"):
         F.ctc_loss(x, np.array([3]), np.array(4), np.array(1))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_cross_entropy_by_parts(reduction, bias, monkeypatch):
+    """The logits of some rows at a time make the loss and the gradients that all at once do."""
+    module = sys.modules["chainrule.functional.linear_cross_entropy"]
+    x, w, b = rng.standard_normal((11, 5)), rng.standard_normal((7, 5)), rng.standard_normal(7)
+    target, weight = rng.integers(0, 7, 11), rng.random(7)
+    given = [x, w, b] if bias else [x, w]
+
+    def run(x, w, b=None):
+        return F.linear_cross_entropy(
+            x, w, target, linear_bias=b, weight=weight, reduction=reduction, ignore_index=int(target[3])
+        )
+
+    whole = [cr.Variable(a) for a in given]
+    expected = run(*whole)
+    np.sum(expected * 2).backward()
+    monkeypatch.setattr(module, "_LOGITS", 30)  # 4 rows
+    parts = [cr.Variable(a) for a in given]
+    loss = run(*parts)
+    assert loss.creator is not None
+    np.sum(loss * 2).backward()
+    np.testing.assert_allclose(loss.data, expected.data, 1e-12)
+    for p, q in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(p.grad, q.grad, 1e-10, 1e-12)
+    cr.check_grads(run, given)
+    np.testing.assert_allclose(run(*given), expected.data, 1e-12)
+
+
+def test_linear_cross_entropy_errors():
+    x, w = np.zeros((4, 5)), np.zeros((7, 5))
+    with pytest.raises(ValueError, match=r"expected \(N, 5\) for linear_weight \(7, 5\), got \(4, 6\)"):
+        F.linear_cross_entropy(np.zeros((4, 6)), w, np.zeros(4, int))
+    with pytest.raises(ValueError, match=r"linear_bias is of shape \(7,\), not \(5,\)"):
+        F.linear_cross_entropy(x, w, np.zeros(4, int), linear_bias=np.zeros(5))
+    with pytest.raises(ValueError, match="ignore_index has no meaning for probabilities"):
+        F.linear_cross_entropy(x, w, np.zeros((4, 7)), ignore_index=1)
+    with pytest.raises(ValueError, match=r"target holds classes, of shape \(4,\)"):
+        F.linear_cross_entropy(x, w, np.zeros(3, int))
+    with pytest.raises(ValueError, match=r"mse_loss: weight has the input's shape \(4, 5\), not \(5,\)"):
+        F.mse_loss(x, x, weight=np.zeros(5))
+
+
+def test_distances_between_pairs():
+    x = rng.standard_normal((5, 3))
+    for p in (1.0, 1.5, 2.0, 3.0, np.inf):
+        cr.check_grads(lambda x, p=p: F.pdist(x, p), [x])
+    assert F.pdist(x[:1]).shape == (0,)
+    with pytest.raises(ValueError, match=r"pdist: expected \(N, M\)"):
+        F.pdist(x[0])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.batched import Batched, Level, NotBatched, whole
-from ..functional import activation, convolution, loss, normalization, padding, pooling, resampling
+from ..functional import activation, convolution, loss, normalization, padding, pooling, resampling, sampling
 from ..functional.dropout import _masked
 from ..functional.embedding import _add_rows, _rows
 from ..functional.linear import column_sums, linear
@@ -58,7 +58,7 @@ def _leading(function: Any, arrays: int) -> None:
 
 _leading(loss._pick, 2)
 _leading(loss._place, 2)
-_leading(loss._cross_entropy_of_classes, 2)
+_leading(loss.cross_entropy_of_classes, 2)
 _leading(pooling._placed, 2)
 
 # ---- products -------------------------------------------------------------------------------------------
@@ -177,3 +177,17 @@ def _as_normalized_rows(level: Level, arrays: Any, y: Any, mean: Any, scale: Any
     affine = _same(normalization._as_normalized_rows, *affine)
     results = [None if a is None else whole(a, level) for a in (y, mean, scale)]
     return normalization._as_normalized_rows([whole(x, level), *affine], *results, *options)
+
+
+# ---- images sampled at places, (N, ...) all -------------------------------------------------------------
+
+
+def _sampled(function: Any, arrays: int) -> None:
+    @batches(function)
+    def rule(level: Level, *args: Any) -> Any:
+        return _parted(function(*[_joined(x, level) if i < arrays else x for i, x in enumerate(args)]), level)
+
+
+_sampled(sampling._pull, 3)
+_sampled(sampling._push, 3)
+_sampled(sampling._pair, 3)

@@ -50,13 +50,14 @@ def _target(loss: str, input: Any, target: Any) -> Any:
 # ---- regression -----------------------------------------------------------------------------------------
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Squared error: (x - t)^2.
 
     Args:
         input: any shape.
         target: the same shape.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        reduction: ``"mean"`` (with ``weight``, the weighted mean), ``"sum"`` or ``"none"``.
+        weight: of each element, of the same shape.
 
     Raises:
         ValueError: the shapes differ.
@@ -65,7 +66,15 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return reduced(_squared_error(input, _target("mse_loss", input, target)), reduction)
+    loss = _squared_error(input, _target("mse_loss", input, target))
+    return weighted(loss, _of_elements("mse_loss", weight, loss), reduction)
+
+
+def _of_elements(loss: str, weight: Any, each: Any) -> Any:
+    """A weight for each element, or None."""
+    if weight is not None and weight.shape != each.shape:
+        raise ValueError(f"{loss}: weight has the input's shape {each.shape}, not {weight.shape}")
+    return weight
 
 
 @primitive
@@ -83,14 +92,15 @@ def _squared_error_gradient(g: Any, x: Any, t: Any) -> Any:
 define_rule(_squared_error, x=_squared_error_gradient, t=lambda g, x, t: -_squared_error_gradient(g, x, t))
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Absolute error: |x - t|. Arguments as ``mse_loss``.
 
     >>> import numpy as np, chainrule.functional as F
     >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    return reduced(np.abs(input - _target("l1_loss", input, target)), reduction)
+    loss = np.abs(input - _target("l1_loss", input, target))
+    return weighted(loss, _of_elements("l1_loss", weight, loss), reduction)
 
 
 @primitive
@@ -109,8 +119,10 @@ def _huber_gradient(g: Any, x: Any, t: Any, delta: float) -> Any:
 define_rule(_huber, x=_huber_gradient, t=lambda g, x, t, delta: -_huber_gradient(g, x, t, delta))
 
 
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """Huber's loss: d^2 / 2 where |d| = |x - t| <= delta, else delta (|d| - delta / 2). Arguments as ``mse_loss``.
+
+    The mean, however, is that of the losses times ``weight``, and no weighted mean, as in PyTorch.
 
     Source: P. J. Huber, Robust Estimation of a Location Parameter (1964).
 
@@ -120,7 +132,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """
     if delta <= 0:
         raise ValueError(f"delta is positive, not {delta}")
-    return reduced(_huber(input, _target("huber_loss", input, target), delta), reduction)
+    loss = _huber(input, _target("huber_loss", input, target), delta)
+    return reduced(loss if weight is None else loss * _of_elements("huber_loss", weight, loss), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -332,18 +345,18 @@ define_rule(_place, ignores=("n",), g=lambda gg, index: _pick(gg, index))
 
 
 @primitive
-def _cross_entropy_of_classes(x: Array, index: Array) -> Array:
+def cross_entropy_of_classes(x: Array, index: Array) -> Array:
     """-log softmax(x)[..., index[...]], for x (..., C)."""
     return kernels.cross_entropy(x, index)
 
 
 @kernel
-def _cross_entropy_gradient(g: Any, ans: Any, x: Any, index: Array) -> Any:
+def cross_entropy_gradient(g: Any, ans: Any, x: Any, index: Array) -> Any:
     return softmax(x, -1) * g[..., None] - _place(g, index, x.shape[-1])
 
 
-_cross_entropy_gradient.compiled(when=kernels.cross_entropy_gradient_pays)(kernels.cross_entropy_gradient)
-define_rule(_cross_entropy_of_classes, x=_cross_entropy_gradient)
+cross_entropy_gradient.compiled(when=kernels.cross_entropy_gradient_pays)(kernels.cross_entropy_gradient)
+define_rule(cross_entropy_of_classes, x=cross_entropy_gradient)
 
 
 def cross_entropy(
@@ -376,14 +389,14 @@ def cross_entropy(
         raise ValueError(f"label_smoothing is between 0 and 1, not {label_smoothing}")
     if input.shape == target.shape and target.dtype.kind == "f":
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
-    x, index, weights = _classes("cross_entropy", input, target, weight, ignore_index)
+    x, index, weights = classes_and_weights("cross_entropy", input, target, weight, ignore_index)
     if not label_smoothing:
-        return _weighted(_cross_entropy_of_classes(x, index), weights, reduction)
+        return weighted(cross_entropy_of_classes(x, index), weights, reduction)
     logp = log_softmax(x, -1)
     each = np.mean(logp if weight is None else logp * unwrap(weight), axis=-1)  # the mean of all classes' own losses
     if weights is not None:
         each = each * (unwrap(target) != ignore_index)
-    nll = _weighted(_pick(logp, index), weights, "none")
+    nll = weighted(_pick(logp, index), weights, "none")
     loss = nll * (label_smoothing - 1) - each * label_smoothing
     if reduction == "mean" and weights is not None:
         return np.sum(loss) / weights.sum()
@@ -397,8 +410,8 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     >>> float(F.nll_loss(np.log(np.array([[0.5, 0.5], [0.25, 0.75]])), np.array([0, 0])))
     1.0397207708399179
     """
-    x, index, weights = _classes("nll_loss", input, target, weight, ignore_index)
-    return _weighted(-_pick(x, index), weights, reduction)
+    x, index, weights = classes_and_weights("nll_loss", input, target, weight, ignore_index)
+    return weighted(-_pick(x, index), weights, reduction)
 
 
 def _cross_entropy_of_probabilities(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
@@ -411,7 +424,7 @@ def _cross_entropy_of_probabilities(input: Any, target: Any, weight: Any, reduct
     return reduced(-np.sum(target * log_softmax(input, axis), axis=axis), reduction)
 
 
-def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Array, Array | None]:
+def classes_and_weights(loss: str, input: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Array, Array | None]:
     """The input with the classes last; each target's class, 0 if it does not count; and its weight, None if all are 1."""
     if input.ndim == 0:
         raise ValueError(f"{loss}: expected (C,), (N, C) or (N, C, d1, ...), got ()")
@@ -438,7 +451,8 @@ def _classes(loss: str, input: Any, target: Any, weight: Any, ignore_index: int)
     return np.moveaxis(input, axis, -1) if input.ndim > 2 else input, index, weights
 
 
-def _weighted(loss: Any, weights: Array | None, reduction: str) -> Any:
+def weighted(loss: Any, weights: Any, reduction: str) -> Any:
+    """The weighted mean or sum of losses, or each times its weight; None for weights of 1."""
     if weights is None:
         return reduced(loss, reduction)
     loss = loss * weights
@@ -470,7 +484,7 @@ def multi_margin_loss(
         raise ValueError(f"multi_margin_loss: p is 1 or 2, not {p}")
     if input.ndim > 2:
         raise ValueError(f"multi_margin_loss: expected (N, C) or (C,), got {input.shape}")
-    x, index, weights = _classes("multi_margin_loss", input, target, weight, ignore_index=-1)
+    x, index, weights = classes_and_weights("multi_margin_loss", input, target, weight, ignore_index=-1)
     others = np.arange(x.shape[-1]) != index[..., None]
     excess = np.maximum(margin - _pick(x, index)[..., None] + x, 0) * others
     loss = np.sum(excess if p == 1 else np.square(excess), axis=-1) / x.shape[-1]

@@ -13,6 +13,7 @@ from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import pooling as kernel
 from ..kernels.pooling import Windows
 from ..kernels.window import Size, per_dimension
+from ..random import generator
 from .convolution import _batch as as_batch
 from .resampling import along_axes
 
@@ -456,6 +457,107 @@ def lp_pool3d(
     """
     mean = avg_pool3d(input**norm_type, kernel_size, stride, 0, ceil_mode)
     return (mean * prod(per_dimension(kernel_size, 3))) ** (1 / norm_type)
+
+
+# ---- the largest element of windows at random places ------------------------------------------------------
+
+
+def fractional_max_pool2d(
+    input: Any,
+    kernel_size: int | Size,
+    output_size: int | Size | None = None,
+    output_ratio: float | tuple[float, float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """Largest element of each of so many windows as are wanted, whose distances are drawn at random.
+
+    Along an axis of n elements the o-th of m windows of k begins at floor((o + u) a) - floor(u a), for a = (n - k) / (m - 1)
+    and a u that is drawn from 0 to 1 for each channel; the last at n - k.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image.
+        kernel_size: the window's rows and columns.
+        output_size: how many windows: rows and columns of the result.
+        output_ratio: in place of that, the result's size divided by the image's, between 0 and 1.
+        return_indices: whether also to return where each is: its number in the image, row by row.
+        _random_samples: the u of each image, channel and axis, (N, C, 2), the columns' first.
+
+    Raises:
+        ValueError: the input has other axes, neither or both of the sizes are given, or the windows do not fit.
+
+    Source: B. Graham, Fractional Max-Pooling (2014).
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.fractional_max_pool2d(np.arange(25.0).reshape(1, 5, 5), 2, output_size=3).shape
+    (1, 3, 3)
+    """
+    return _fractional(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
+def fractional_max_pool3d(
+    input: Any,
+    kernel_size: int | Size,
+    output_size: int | Size | None = None,
+    output_ratio: float | tuple[float, float, float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """Largest element of each of so many windows as are wanted, whose distances are drawn: as ``fractional_max_pool2d``.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+        kernel_size, output_size, output_ratio, return_indices: as in ``fractional_max_pool2d``.
+        _random_samples: (N, C, 3), for depth, rows and columns.
+
+    >>> import numpy as np, chainrule.functional as F
+    >>> F.fractional_max_pool3d(np.zeros((1, 4, 5, 6)), 2, output_ratio=0.5).shape
+    (1, 2, 2, 3)
+    """
+    return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
+def _fractional(
+    n: int, input: Any, kernel_size: int | Size, output_size: Any, output_ratio: Any, return_indices: bool, samples: Any
+) -> Any:
+    name = f"fractional_max_pool{n}d"
+    x, _ = as_batch(input, n)
+    size, window = x.shape[2:], per_dimension(kernel_size, n)
+    if (output_size is None) == (output_ratio is None):
+        raise ValueError(f"{name}: give either output_size or output_ratio")
+    if output_size is None:
+        ratios = output_ratio if isinstance(output_ratio, Sequence) else (output_ratio,) * n
+        counts = tuple(int(length * ratio) for length, ratio in zip(size, ratios, strict=True))
+    else:
+        counts = per_dimension(output_size, n)
+    if any(m < 1 or m + k - 1 > length for m, k, length in zip(counts, window, size, strict=True)):
+        raise ValueError(f"{name}: {counts} windows of {window} do not fit into {size}, one element apart or more")
+    samples = generator().random((*x.shape[:2], n)) if samples is None else unwrap(samples)
+    samples = samples.astype(x.dtype)
+    if samples.shape != (*x.shape[:2], n):
+        raise ValueError(f"{name}: _random_samples are of shape {(*x.shape[:2], n)}, not {samples.shape}")
+    samples = samples[..., ::-1] if n == 2 else samples
+    places = np.zeros((*x.shape[:2], 1, 1), np.int64)  # the elements of all windows, (N, C, windows, elements)
+    for axis, (m, k, length) in enumerate(zip(counts, window, size, strict=True)):
+        starts = _drawn_starts(samples[..., axis], m, length - k)
+        elements = starts[..., None] + np.arange(k)
+        crossed = (places * length)[:, :, :, None, :, None] + elements[:, :, None, :, None, :]
+        places = crossed.reshape(*x.shape[:2], places.shape[2] * m, -1)
+    flat = np.reshape(x, (*x.shape[:2], -1))
+    seen = np.take_along_axis(unwrap(flat), places.reshape(*x.shape[:2], -1), -1).reshape(places.shape)
+    chosen = np.take_along_axis(places, np.argmax(seen, axis=-1)[..., None], -1)[..., 0]
+    shape = (*input.shape[:-n], *counts)
+    y = np.reshape(np.take_along_axis(flat, chosen, -1), shape)
+    return (y, chosen.reshape(shape)) if return_indices else y
+
+
+def _drawn_starts(samples: Array, windows: int, last: int) -> Array:
+    """Where the windows begin, the last of them at ``last``: (N, C, windows), of samples (N, C)."""
+    step = samples.dtype.type(last / (windows - 1)) if windows > 1 else samples.dtype.type(0)
+    o = np.arange(windows).astype(samples.dtype)
+    starts = ((samples[..., None] + o) * step).astype(np.int64) - (samples[..., None] * step).astype(np.int64)
+    starts[..., -1] = last
+    return starts
 
 
 # ---- back to where the largest were ---------------------------------------------------------------------

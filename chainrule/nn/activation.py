@@ -23,8 +23,11 @@ class _Activation(Module):
     """A layer that calls a function with the options that it was made with."""
 
     function: ClassVar[Any]
+    _options: tuple[str, ...] = ()
 
-    def __init__(self, **options: Any):
+    def __init__(self) -> None: ...
+
+    def _set(self, **options: Any) -> None:
         self._options = tuple(options)
         vars(self).update(options)
 
@@ -45,7 +48,7 @@ class ReLU(_Activation):
     function = staticmethod(F.relu)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class ReLU6(_Activation):
@@ -54,7 +57,7 @@ class ReLU6(_Activation):
     function = staticmethod(F.relu6)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class LeakyReLU(_Activation):
@@ -63,7 +66,7 @@ class LeakyReLU(_Activation):
     function = staticmethod(F.leaky_relu)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
-        super().__init__(negative_slope=negative_slope, inplace=inplace)
+        self._set(negative_slope=negative_slope, inplace=inplace)
 
 
 class PReLU(Module):
@@ -94,7 +97,7 @@ class RReLU(_Activation):
     function = staticmethod(F.rrelu)
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False):
-        super().__init__(lower=lower, upper=upper, inplace=inplace)
+        self._set(lower=lower, upper=upper, inplace=inplace)
 
     def forward(self, input: Any) -> Any:
         return F.rrelu(input, training=self.training, **{name: getattr(self, name) for name in self._options})
@@ -106,7 +109,7 @@ class Hardtanh(_Activation):
     function = staticmethod(F.hardtanh)
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False):
-        super().__init__(min_val=min_val, max_val=max_val, inplace=inplace)
+        self._set(min_val=min_val, max_val=max_val, inplace=inplace)
 
 
 class Hardsigmoid(_Activation):
@@ -115,7 +118,7 @@ class Hardsigmoid(_Activation):
     function = staticmethod(F.hardsigmoid)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class Hardswish(_Activation):
@@ -124,7 +127,7 @@ class Hardswish(_Activation):
     function = staticmethod(F.hardswish)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class Hardshrink(_Activation):
@@ -133,7 +136,7 @@ class Hardshrink(_Activation):
     function = staticmethod(F.hardshrink)
 
     def __init__(self, lambd: float = 0.5):
-        super().__init__(lambd=lambd)
+        self._set(lambd=lambd)
 
 
 class Softshrink(_Activation):
@@ -142,7 +145,7 @@ class Softshrink(_Activation):
     function = staticmethod(F.softshrink)
 
     def __init__(self, lambd: float = 0.5):
-        super().__init__(lambd=lambd)
+        self._set(lambd=lambd)
 
 
 class Threshold(_Activation):
@@ -151,7 +154,7 @@ class Threshold(_Activation):
     function = staticmethod(F.threshold)
 
     def __init__(self, threshold: float, value: float, inplace: bool = False):
-        super().__init__(threshold=threshold, value=value, inplace=inplace)
+        self._set(threshold=threshold, value=value, inplace=inplace)
 
 
 # ---- smooth ---------------------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ class SiLU(_Activation):
     function = staticmethod(F.silu)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class GELU(_Activation):
@@ -202,7 +205,7 @@ class GELU(_Activation):
     function = staticmethod(F.gelu)
 
     def __init__(self, approximate: str = "none"):
-        super().__init__(approximate=approximate)
+        self._set(approximate=approximate)
 
 
 class Mish(_Activation):
@@ -211,7 +214,7 @@ class Mish(_Activation):
     function = staticmethod(F.mish)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class ELU(_Activation):
@@ -220,7 +223,7 @@ class ELU(_Activation):
     function = staticmethod(F.elu)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False):
-        super().__init__(alpha=alpha, inplace=inplace)
+        self._set(alpha=alpha, inplace=inplace)
 
 
 class SELU(_Activation):
@@ -229,7 +232,7 @@ class SELU(_Activation):
     function = staticmethod(F.selu)
 
     def __init__(self, inplace: bool = False):
-        super().__init__(inplace=inplace)
+        self._set(inplace=inplace)
 
 
 class CELU(_Activation):
@@ -238,7 +241,7 @@ class CELU(_Activation):
     function = staticmethod(F.celu)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False):
-        super().__init__(alpha=alpha, inplace=inplace)
+        self._set(alpha=alpha, inplace=inplace)
 
 
 class Softplus(_Activation):
@@ -247,7 +250,7 @@ class Softplus(_Activation):
     function = staticmethod(F.softplus)
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0):
-        super().__init__(beta=beta, threshold=threshold)
+        self._set(beta=beta, threshold=threshold)
 
 
 # ---- along an axis --------------------------------------------------------------------------------------
@@ -259,7 +262,7 @@ class GLU(_Activation):
     function = staticmethod(F.glu)
 
     def __init__(self, dim: int = -1):
-        super().__init__(dim=dim)
+        self._set(dim=dim)
 
 
 class Softmax(_Activation):
@@ -268,7 +271,7 @@ class Softmax(_Activation):
     function = staticmethod(F.softmax)
 
     def __init__(self, dim: int = -1):
-        super().__init__(dim=dim)
+        self._set(dim=dim)
 
 
 class Softmin(_Activation):
@@ -277,7 +280,7 @@ class Softmin(_Activation):
     function = staticmethod(F.softmin)
 
     def __init__(self, dim: int = -1):
-        super().__init__(dim=dim)
+        self._set(dim=dim)
 
 
 class LogSoftmax(_Activation):
@@ -286,7 +289,7 @@ class LogSoftmax(_Activation):
     function = staticmethod(F.log_softmax)
 
     def __init__(self, dim: int = -1):
-        super().__init__(dim=dim)
+        self._set(dim=dim)
 
 
 class Softmax2d(Module):

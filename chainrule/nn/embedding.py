@@ -100,8 +100,10 @@ class Embedding(_Table):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
         _weight: Array | None = None,
+        _freeze: bool = False,
     ):
         super().__init__(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight)
+        self.weight.requires_grad = not _freeze
 
     def forward(self, input: Any) -> Any:
         options = self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import functional as F
 from ..core.arrays import Array, is_array
+from .linear import Linear
 from .module import Module
 
 
@@ -106,6 +110,68 @@ class NLLLoss(_Loss):
 
     def __init__(self, weight: Array | None = None, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
+
+
+class NLLLoss2d(NLLLoss):
+    """Negative log-likelihood of each pixel's class: ``NLLLoss``, by the name that it once had for images."""
+
+
+class LinearCrossEntropyLoss(Module):
+    """Cross entropy of a linear layer's classes, the logits never all in memory; see ``functional.linear_cross_entropy``.
+
+    Args:
+        in_features: the length of the input's last axis.
+        num_classes: C.
+        out_features: (d1, ...), where there are several losses for each row.
+        bias: whether the linear layer has one.
+        reduction, weight, ignore_index, label_smoothing: as of ``functional.linear_cross_entropy``.
+
+    Shapes: (N, in_features) and classes (N, d1, ...) to (), or to (N, d1, ...) without reduction.
+
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> loss = nn.LinearCrossEntropyLoss(4, 50000)
+    >>> loss(np.zeros((3, 4), np.float32), np.array([1, 2, 3])).data.round(4)
+    array(10.8198, dtype=float32)
+    """
+
+    weight: Array | None
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        reduction: str = "mean",
+        weight: Array | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+    ):
+        if weight is not None and weight.shape != (num_classes,):
+            raise ValueError(f"weight has the shape {(num_classes,)}, one for each class, not {weight.shape}")
+        self.register_buffer("weight", weight)
+        self.num_classes, self.out_features = num_classes, out_features
+        self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
+        self.linear = Linear(in_features, num_classes * math.prod(out_features), bias)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        shape, bias = (self.num_classes, *self.out_features), self.linear.bias
+        return F.linear_cross_entropy(
+            input,
+            np.reshape(self.linear.weight, (*shape, -1)),
+            target,
+            linear_bias=None if bias is None else np.reshape(bias, shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def extra_repr(self) -> str:
+        names = ("num_classes", "out_features", "reduction", "ignore_index", "label_smoothing")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 class CrossEntropyLoss(_Loss):

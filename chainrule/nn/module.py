@@ -219,6 +219,8 @@ class Module:
         Raises:
             RuntimeError: it lists all names that are missing or unexpected, and all shapes that differ.
         """
+        for start, module in self._paths():
+            module._before_loading(state_dict, start)
         own = self.state_dict()
         arrays = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
         missing = [name for name in own if name not in arrays]
@@ -241,6 +243,9 @@ class Module:
                 own[name][...] = value
         changed(self.parameters())
         return Incompatible(missing, unexpected)
+
+    def _before_loading(self, state: Mapping[str, Any], start: str) -> None:
+        """Get ready for a state dict, in which this module's names start so; lazy modules learn their sizes from it."""
 
     def _assign(self, arrays: Mapping[str, Array]) -> None:
         for start, module in self._paths():

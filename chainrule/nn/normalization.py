@@ -339,3 +339,35 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """Divide images by what the neighbouring channels hold: ``LocalResponseNorm``, as Caffe has it.
+
+    For an even ``size`` the window has one channel less, and each channel's is in its middle.
+
+    Args:
+        size, alpha, beta, k: as of ``LocalResponseNorm``.
+
+    Shapes: (N, C, H, W), in and out.
+
+    Raises:
+        ValueError: the input has other axes.
+
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> nn.CrossMapLRN2d(5)(np.zeros((2, 6, 4, 4), np.float32)).shape
+    (2, 6, 4, 4)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1):
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Any) -> Any:
+        if input.ndim != 4:
+            raise ValueError(f"expected (N, C, H, W), got {input.shape}")
+        window = self.size - (self.size % 2 == 0)
+        return F.local_response_norm(input, window, self.alpha * window / self.size, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -331,6 +331,63 @@ class LPPool3d(_LPPool):
     _dimensions = 3
 
 
+class _FractionalMaxPool(Module):
+    _dimensions: ClassVar[int]
+    _random_samples: Any
+
+    def __init__(
+        self,
+        kernel_size: int | Size,
+        output_size: int | Size | None = None,
+        output_ratio: float | tuple[float, ...] | None = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ):
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{type(self).__name__}: give either output_size or output_ratio")
+        ratios = output_ratio if isinstance(output_ratio, tuple) else (output_ratio,)
+        if output_ratio is not None and not all(0 < ratio < 1 for ratio in ratios if ratio is not None):
+            raise ValueError(f"output_ratio is between 0 and 1, not {output_ratio}")
+        self.kernel_size, self.output_size, self.output_ratio = kernel_size, output_size, output_ratio
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+
+    def forward(self, input: Any) -> Any:
+        pool: Any = F.fractional_max_pool2d if self._dimensions == 2 else F.fractional_max_pool3d
+        return pool(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, output_size={self.output_size}, output_ratio={self.output_ratio}"
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """Largest element of windows at random distances; arguments as ``functional.fractional_max_pool2d``.
+
+    Shapes: (N, C, H, W) or (C, H, W) to (N, C, OH, OW) or (C, OH, OW).
+
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> nn.FractionalMaxPool2d(2, output_ratio=0.7)(np.zeros((1, 3, 10, 10), np.float32)).shape
+    (1, 3, 7, 7)
+    """
+
+    _dimensions = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """Largest element of windows at random distances; arguments as ``functional.fractional_max_pool3d``.
+
+    Shapes: (N, C, D, H, W) or (C, D, H, W) to (N, C, OD, OH, OW) or (C, OD, OH, OW).
+
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> nn.FractionalMaxPool3d(2, output_size=3)(np.zeros((1, 3, 8, 8, 8), np.float32)).shape
+    (1, 3, 3, 3, 3)
+    """
+
+    _dimensions = 3
+
+
 class _MaxUnpool(Module):
     _dimensions: ClassVar[int]
 

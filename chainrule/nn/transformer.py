@@ -157,6 +157,7 @@ class TransformerEncoder(Module):
         encoder_layer: a ``TransformerEncoderLayer``, which is copied.
         num_layers: how many.
         norm: what normalises the output, or None.
+        enable_nested_tensor, mask_check: accepted, and without effect: there are no nested tensors.
 
     >>> import numpy as np
     >>> from chainrule import nn
@@ -164,7 +165,14 @@ class TransformerEncoder(Module):
     (5, 2, 8)
     """
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None):
+    def __init__(
+        self,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ):
         self.layers = _copies(encoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 

@@ -11,6 +11,7 @@ from ..core.arrays import Array, is_array
 from ..core.config import enable_grad
 from ..core.variable import Variable, changed, forget_gradients
 from ..dispatch import unwrap
+from ..nn.lazy import UninitializedParameter
 
 Params = Iterable[Any]  # of Variables, of (name, Variable) pairs, or of dicts that describe groups
 State = dict[str, Any]
@@ -54,6 +55,11 @@ class Optimizer:
         for name, p in named:
             if not isinstance(p, Variable):
                 raise TypeError(f"{type(self).__name__} optimizes Variables; parameter {name} is a {type(p).__name__}")
+            if isinstance(p, UninitializedParameter):
+                raise ValueError(
+                    f"{type(self).__name__}: parameter {name} has no shape yet; call the model on a batch before its "
+                    "optimizer is made"
+                )
             if p.creator is not None:
                 raise ValueError(f"{type(self).__name__} optimizes leaves; parameter {name} was computed by {p.creator.name}")
             if id(p) in known:
