@@ -509,6 +509,14 @@ unfold(x(2, 3, 5, 6), (2, 3), 1, 1, 2)
 
 #: torch.nn.utils: modules that it changes, with a call of theirs, and functions.
 UTILITIES = """
+fuse_conv_bn_eval(nn.Conv2d(3, 4, 3).eval(), nn.BatchNorm2d(4).eval())(x(2, 3, 5, 6))
+fuse_conv_bn_eval(nn.ConvTranspose1d(3, 4, 3).eval(), nn.BatchNorm1d(4).eval(), True)(x(2, 3, 5))
+fuse_linear_bn_eval(nn.Linear(3, 4).eval(), nn.BatchNorm1d(4).eval())(x(2, 3))
+spectral_norm(nn.Linear(4, 3))(x(2, 4))
+spectral_norm(nn.ConvTranspose2d(3, 4, 2), n_power_iterations=2).eval()(x(2, 3, 4, 4))
+weight_norm(nn.Linear(4, 3))(x(2, 4))
+weight_norm(nn.Conv1d(3, 4, 2), dim=None)(x(2, 3, 4))
+remove_weight_norm(weight_norm(nn.Linear(4, 3)))(x(2, 4))
 parametrizations.spectral_norm(nn.Linear(4, 3))(x(2, 4))
 parametrizations.spectral_norm(nn.Conv2d(3, 4, 2), n_power_iterations=2).eval()(x(2, 3, 4, 4))
 parametrizations.weight_norm(nn.Linear(4, 3))(x(2, 4))
@@ -704,20 +712,11 @@ MISSING = {
     "uniform": "deprecated: `uniform_`",
     "xavier_normal": "deprecated: `xavier_normal_`",
     "xavier_uniform": "deprecated: `xavier_uniform_`",
-    "multi_head_attention_forward": "not there yet",
-    "fuse_conv_bn_eval": "not there yet",
-    "fuse_conv_bn_weights": "not there yet",
-    "fuse_linear_bn_eval": "not there yet",
-    "fuse_linear_bn_weights": "not there yet",
-    "remove_spectral_norm": "not there yet",
-    "remove_weight_norm": "not there yet",
-    "skip_init": "not there yet",
-    "spectral_norm": "not there yet",
-    "weight_norm": "not there yet",
-    "parametrizations.orthogonal": "not there yet",
-    "parametrize.transfer_parametrizations_and_params": "not there yet",
-    "parametrize.type_before_parametrizations": "not there yet",
-    "rnn.invert_permutation": "not there yet",
+    "multi_head_attention_forward": "`MultiheadAttention`, of which it is the inside",
+    "skip_init": "initial values cost little; `load_state_dict(..., assign=True)` puts others in their place",
+    "parametrizations.orthogonal": "`parametrize.register_parametrization` with a map of one's own",
+    "parametrize.transfer_parametrizations_and_params": "is for PyTorch's quantisation",
+    "rnn.invert_permutation": "`np.argsort`",
     "SparseAdam": "there are no sparse gradients",
     "swap_in_optimizer_params_and_state": "is for PyTorch's compiler",
 }

@@ -15,7 +15,7 @@ from ..module import Module
 from .parametrize import register_parametrization
 
 
-class _WeightNorm(Module):
+class WeightNorm(Module):
     """From lengths g and directions v to g v / |v|, where the norm is over all axes but ``dim``."""
 
     def __init__(self, dim: int | None):
@@ -49,7 +49,17 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     >>> [(name, value.shape) for name, value in layer.state_dict().items()]
     [('bias', (2,)), ('parametrizations.weight.original0', (2, 1)), ('parametrizations.weight.original1', (2, 3))]
     """
-    return register_parametrization(module, name, _WeightNorm(dim))
+    return register_parametrization(module, name, WeightNorm(dim))
+
+
+def as_matrix(weight: Any, dim: int) -> Any:
+    """A weight with the axis ``dim`` first, and all others as one."""
+    return np.reshape(np.moveaxis(weight, dim, 0), (weight.shape[dim], -1))
+
+
+def unit(x: Any, eps: float) -> Any:
+    """A vector divided by its length."""
+    return x / np.maximum(np.sqrt(np.sum(x * x)), eps)
 
 
 class _SpectralNorm(Module):
@@ -61,26 +71,20 @@ class _SpectralNorm(Module):
     def __init__(self, weight: Array, n_power_iterations: int, dim: int, eps: float):
         self.n_power_iterations, self.dim, self.eps = n_power_iterations, dim, eps
         if weight.ndim > 1:
-            matrix = self._matrix(weight)
+            matrix = as_matrix(weight, self.dim)
             for name, n in zip(("_u", "_v"), matrix.shape, strict=True):
-                self.register_buffer(name, self._unit(generator().normal(size=n).astype(weight.dtype)))
+                self.register_buffer(name, unit(generator().normal(size=n).astype(weight.dtype), self.eps))
             self._iterate(matrix, 15)
-
-    def _matrix(self, weight: Any) -> Any:
-        return np.reshape(np.moveaxis(weight, self.dim, 0), (weight.shape[self.dim], -1))
-
-    def _unit(self, x: Any) -> Any:
-        return x / np.maximum(np.sqrt(np.sum(x * x)), self.eps)
 
     def _iterate(self, matrix: Array, n: int) -> None:
         for _ in range(n):
-            self._u = self._unit(matrix @ self._v)
-            self._v = self._unit(matrix.T @ self._u)
+            self._u = unit(matrix @ self._v, self.eps)
+            self._v = unit(matrix.T @ self._u, self.eps)
 
     def forward(self, weight: Any) -> Any:
         if weight.ndim == 1:
-            return self._unit(weight)
-        matrix = self._matrix(weight)
+            return unit(weight, self.eps)
+        matrix = as_matrix(weight, self.dim)
         if self.training and not config.recomputing.get():
             self._iterate(plain(matrix), self.n_power_iterations)
         return weight / (self._u @ (matrix @ self._v))

@@ -132,6 +132,11 @@ def cached() -> Iterator[None]:
         _cache.reset(token)
 
 
+def type_before_parametrizations(module: Module) -> type:
+    """The class that a module had before its first parametrization."""
+    return type(module).__mro__[1] if is_parametrized(module) else type(module)
+
+
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     """Whether a module's Parameter (or any of them) is computed from others."""
     found = vars(module).get("parametrizations")
