@@ -278,3 +278,49 @@ def test_integers_and_half_precision():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- windows at random distances ------------------------------------------------------------------------
+
+
+def test_fractional_pooling():
+    x = rng.permutation(2 * 3 * 9 * 8).reshape(2, 3, 9, 8).astype(float)
+    cr.manual_seed(1)
+    y, indices = F.fractional_max_pool2d(x, (2, 3), output_size=(5, 4), return_indices=True)
+    assert y.shape == indices.shape == (2, 3, 5, 4)
+    np.testing.assert_array_equal(np.take_along_axis(x.reshape(2, 3, -1), indices.reshape(2, 3, -1), -1).reshape(y.shape), y)
+    assert (y[..., -1, -1] == x[..., -2:, -3:].max(axis=(-2, -1))).all()  # the last window ends where the image does
+    cr.manual_seed(1)
+    np.testing.assert_array_equal(F.fractional_max_pool2d(x, (2, 3), (5, 4)), y)
+    np.testing.assert_array_equal(
+        F.fractional_max_pool2d(x, (2, 3), (1, 1)), x[..., -2:, -3:].max(axis=(-2, -1), keepdims=True)
+    )
+
+
+def test_fractional_pooling_derivatives():
+    samples = rng.random((1, 2, 2))
+    cr.check_grads(lambda x: F.fractional_max_pool2d(x, 2, 3, _random_samples=samples), [rng.standard_normal((2, 5, 6))])
+    samples = rng.random((1, 1, 3))
+    cr.check_grads(
+        lambda x: F.fractional_max_pool3d(x, 2, (2, 1, 3), _random_samples=samples), [rng.standard_normal((1, 1, 3, 3, 4))]
+    )
+
+
+def test_fractional_pooling_errors():
+    x = np.zeros((1, 2, 5, 6))
+    with pytest.raises(ValueError, match="give either output_size or output_ratio"):
+        F.fractional_max_pool2d(x, 2)
+    with pytest.raises(ValueError, match=r"\(5, 5\) windows of \(2, 2\) do not fit into \(5, 6\)"):
+        F.fractional_max_pool2d(x, 2, 5)
+    with pytest.raises(ValueError, match=r"_random_samples are of shape \(1, 2, 2\)"):
+        F.fractional_max_pool2d(x, 2, 3, _random_samples=np.zeros((1, 2, 3)))
+    with pytest.raises(ValueError, match="output_ratio is between 0 and 1"):
+        nn.FractionalMaxPool2d(2, output_ratio=1.5)
+
+
+def test_unflatten():
+    with pytest.raises(ValueError, match=r"axis 1 of \(2, 12\) has 12 elements, which are not \(5, -1\)"):
+        nn.Unflatten(1, (5, -1))(np.zeros((2, 12)))
+    with pytest.raises(ValueError, match=r"which are not \(-1, -1\)"):
+        nn.Unflatten(1, (-1, -1))(np.zeros((2, 12)))
+    assert nn.Unflatten(0, (2, 1))(np.zeros((2, 12))).shape == (2, 1, 12)
