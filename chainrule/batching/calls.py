@@ -11,7 +11,7 @@ import numpy as np
 from ..core.arrays import as_array
 from ..core.batched import Batched, DependsOnValues, Level, NotBatched, deepest, for_each_example, level_of, map_items
 from ..core.variable import Variable
-from ..dispatch import NO_GRADIENT, RULES, UNSUPPORTED, Rule, is_known
+from ..dispatch import NO_GRADIENT, RECORDERS, RULES, UNSUPPORTED, Rule, is_known
 from ..dispatch.rules import WRITES, no_rule
 
 #: How each function computes on a batch: ``rule(level, *args, **kwargs)`` gets the arguments of that level as Batched, of
@@ -54,7 +54,8 @@ def call(function: Any, args: Any, kwargs: Any) -> Any:
         if not is_known(function):
             raise no_rule(function)
         if function not in NO_GRADIENT:
-            return RULES[function](*args, **kwargs)
+            rule = RULES[function]
+            return (rule if isinstance(rule, Rule) else RECORDERS[function])(*args, **kwargs)
         args, kwargs = (map_items(lambda x: _plain(x, level), value) for value in (args, kwargs))
     if function in OF_SHAPES:
         args, kwargs = (map_items(_stand_in, value) for value in (args, kwargs))

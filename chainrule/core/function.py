@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 from weakref import ref
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from . import config
 from .arrays import Array, as_array, gradient_dtype, zeros
-from .batched import Batched, Level, at, deepest, everywhere, for_each_example, is_bare, level_of, whole
-from .variable import Leaf, Variable, plain
+from .batched import Batched, Level, NotBatched, at, deepest, everywhere, for_each_example, is_bare, level_of, map_items, whole
+from .variable import Leaf, Variable, as_variable, plain
 
 #: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``,
 #: ``generation``, ``shape``, ``dtype`` and, weakly, ``variable``.
@@ -102,7 +102,7 @@ class Function:
         except Exception:
             if level is None or isinstance(self, _OfEach):
                 raise
-            return _OfEach(self, level)(*inputs)
+            return _OfEach(self, level, self.name)(*inputs)
         several = isinstance(result, (tuple, list))
         outputs = tuple(as_array(y) for y in (result if several else (result,)))
         edges = tuple(x._edge if isinstance(x, Variable) else None for x in inputs)
@@ -203,19 +203,19 @@ class Output:
 class _OfEach(Function):
     """A call of a Function that can't take a batch at once: a call for each example, differentiated by itself."""
 
-    def __init__(self, function: Function, level: Level):
-        self._function, self._level = function, level
+    def __init__(self, function: Callable[..., Any], level: Level, name: str):
+        self._function, self._level, self._name = function, level, name
 
     @property
     def name(self) -> str:
-        return self._function.name
+        return self._name
 
     def forward(self, *xs: Array) -> Any:
         self.calls = []
         for i in range(self._level.size):
             inputs = [Variable(as_array(whole(x, self._level)[i])) for x in xs]
             with config.enable_grad(), at(self._level.outer):
-                self.calls.append((inputs, as_tuple(self._function(*inputs))))
+                self.calls.append((inputs, tuple(map(as_variable, as_tuple(self._function(*inputs))))))
         results = zip(*([y._data for y in ys] for _, ys in self.calls), strict=True)
         made = tuple(Batched(np.stack(each), self._level) for each in results)
         return made[0] if len(made) == 1 else made
@@ -232,6 +232,44 @@ class _OfEach(Function):
                 found = walk([y for y, _ in pairs], [g for _, g in pairs], retain_graph=True)
             gradients.append([found.get(x._edge, np.zeros(x.shape)) for x in inputs])  # type: ignore[arg-type]
         return tuple(Batched(np.stack(each), self._level) for each in zip(*gradients, strict=True))
+
+
+def of_each(function: Callable[..., Any], args: Any, kwargs: Any, refused: NotBatched) -> Any:
+    """A function of Variables that has refused a batch, for each example by itself, and differentiated so, once.
+
+    Raises:
+        NotBatched: it was refused for another reason, or its results differ in shape.
+    """
+    level, found = deepest((args, kwargs)), []
+
+    def taken(x: Any) -> Any:
+        if level_of(x) is level:
+            found.append(x)
+            return _Place(len(found) - 1)
+        if isinstance(x, (Variable, Batched)) and x.requires_grad:  # what is differentiated around a vmap would be lost
+            raise refused
+        return x
+
+    def of_one(*xs: Any) -> Any:
+        args, kwargs = map_items(lambda x: xs[x.position] if x.__class__ is _Place else x, given)
+        return function(*args, **kwargs)
+
+    if level is None:
+        raise refused
+    given = map_items(taken, (tuple(args), kwargs))
+    try:
+        return _OfEach(of_one, level, function.__name__)(*found)
+    except (NotBatched, ValueError) as error:
+        raise refused from error
+
+
+class _Place:
+    """Where one of the examples' arrays stands among a function's arguments."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int):
+        self.position = position
 
 
 # ---- recording ------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..core import config
 from ..core.arrays import as_array, is_native
-from ..core.batched import Batched, current, deepest, is_bare, level_of
-from ..core.function import Edge, connect, materialise, revived_edges, variable_at
+from ..core.batched import Batched, DependsOnValues, NotBatched, current, deepest, is_bare, level_of
+from ..core.function import Edge, connect, materialise, of_each, revived_edges, variable_at
 from ..core.variable import Variable
 from .recorders import MOST_INPUTS, PLAIN, RuleCall, generate, subject
 
@@ -483,6 +483,21 @@ def no_rule(function: Any) -> TypeError:
     )
 
 
+def _composed(composition: Callable[..., Any]) -> Callable[..., Any]:
+    """What calls a composition; inside a vmap on each example by itself, where it needs the values."""
+
+    @wraps(composition)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return composition(*args, **kwargs)
+        except DependsOnValues:
+            raise
+        except NotBatched as refused:
+            return of_each(composition, args, kwargs, refused)
+
+    return call
+
+
 class _Recorders(dict[Any, Callable[..., Any]]):
     """What records a call of each function, made from its rule at first use."""
 
@@ -490,7 +505,9 @@ class _Recorders(dict[Any, Callable[..., Any]]):
         if not is_known(function) or function in NO_GRADIENT:
             raise no_rule(function)
         rule = RULES[function]
-        made = generate(rule) if isinstance(rule, Rule) and rule.parameters and not rule.is_general else rule
+        made = rule if isinstance(rule, Rule) else _composed(rule)
+        if isinstance(rule, Rule) and rule.parameters and not rule.is_general:
+            made = generate(rule)
         self[function] = made
         return made
 
