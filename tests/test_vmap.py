@@ -470,3 +470,31 @@ def test_an_ensemble_of_networks():
             np.testing.assert_allclose(gradients[key][k], g, rtol=1e-3, atol=1e-4)
     with pytest.raises(KeyError, match="no Parameter 'weigth'"):
         models[0].with_parameters({"weigth": x})
+
+
+def test_what_needs_values_is_differentiated_for_each_example_to_any_order():
+    class Cube(cr.Function):
+        def forward(self, x):
+            assert float(np.sum(x)) < 1e9
+            return x**3
+
+        def backward(self, g):
+            return 3 * g * self.inputs[0].data ** 2
+
+    for f in (
+        lambda x: np.sum(np.piecewise(x, [x < 0, x >= 0], [lambda x: x**2, lambda x: x**4])),
+        lambda x: np.sum(Cube()(x)),
+    ):
+        g = cr.grad(f)
+        second = cr.grad(lambda x, g=g: np.sum(g(x) ** 2))
+        third = cr.grad(lambda x, second=second: np.sum(second(x) ** 2))
+        for function in (g, second, third, lambda x, f=f: cr.jvp(f, (x,), (x,))[1]):
+            np.testing.assert_allclose(cr.vmap(function)(A), stacked(function, A), rtol=1e-12)
+
+
+def test_what_needs_values_is_refused_where_a_gradient_flows_from_outside():
+    def f(w):
+        return np.sum(cr.vmap(cr.grad(lambda x: np.sum(np.piecewise(x * w, [x < 0, x >= 0], [np.exp, np.sin]))))(A))
+
+    with pytest.raises(cr.core.batched.NotBatched, match="inside vmap"):
+        cr.grad(f)(np.ones(A.shape[1]))

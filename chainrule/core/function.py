@@ -223,8 +223,6 @@ class _OfEach(Function):
     def backward(self, *gys: Array) -> Any:
         from .backward import walk  # the walk stands above this file
 
-        if any(isinstance(gy, Variable) for gy in gys):
-            raise TypeError("its forward does not work on all examples of a vmap at once")
         gradients = []
         for i, (inputs, ys) in enumerate(self.calls):
             pairs = [(y, whole(gy, self._level)[i]) for y, gy in zip(ys, gys, strict=True) if y.requires_grad]
@@ -233,9 +231,28 @@ class _OfEach(Function):
             gradients.append([found.get(x._edge, np.zeros(x.shape)) for x in inputs])  # type: ignore[arg-type]
         return tuple(Batched(np.stack(each), self._level) for each in zip(*gradients, strict=True))
 
+    def vjp(self, g: Any) -> Iterable[Any]:
+        recorded = any(isinstance(gy, Variable) for gy in as_tuple(g))  # as they are in forward mode, where this is transposed
+        return self.vjp_recorded(g) if recorded else super().vjp(g)
+
+    def vjp_recorded(self, g: Any) -> Iterable[Any]:
+        """The gradients, as a function of the inputs and of ``g``, computed and differentiated for each example, too."""
+        from .backward import walk
+
+        inputs = [variable_at(x, edge) for x, edge in zip(self.saved.inputs, self.edges or (), strict=True)]
+
+        def pull(*given: Variable) -> tuple[Variable, ...]:
+            xs, gys = given[: len(inputs)], given[len(inputs) :]
+            ys = map(as_variable, as_tuple(self._function(*xs)))
+            pairs = [(y, gy) for y, gy in zip(ys, gys, strict=True) if y.creator is not None]
+            found = walk([y for y, _ in pairs], [gy for _, gy in pairs], create_graph=True)
+            return tuple(as_variable(found.get(x._edge, np.zeros(x.shape))) for x in xs)  # type: ignore[arg-type]
+
+        return as_tuple(_OfEach(pull, self._level, self._name)(*inputs, *materialise(self, g)))
+
 
 def of_each(function: Callable[..., Any], args: Any, kwargs: Any, refused: NotBatched) -> Any:
-    """A function of Variables that has refused a batch, for each example by itself, and differentiated so, once.
+    """A function of Variables that has refused a batch, for each example by itself, and differentiated so.
 
     Raises:
         NotBatched: it was refused for another reason, or its results differ in shape.
@@ -243,12 +260,14 @@ def of_each(function: Callable[..., Any], args: Any, kwargs: Any, refused: NotBa
     level, found = deepest((args, kwargs)), []
 
     def taken(x: Any) -> Any:
-        if level_of(x) is level:
-            found.append(x)
-            return _Place(len(found) - 1)
-        if isinstance(x, (Variable, Batched)) and x.requires_grad:  # what is differentiated around a vmap would be lost
+        here = level_of(x) is level
+        data = plain(x) if here else x
+        if isinstance(data, (Variable, Batched)) and data.requires_grad:  # what is differentiated around a vmap would be lost
             raise refused
-        return x
+        if not here:
+            return x
+        found.append(x)
+        return _Place(len(found) - 1)
 
     def of_one(*xs: Any) -> Any:
         args, kwargs = map_items(lambda x: xs[x.position] if x.__class__ is _Place else x, given)
