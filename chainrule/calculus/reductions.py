@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.arrays import is_native, kept_where, spread
 from ..core.batched import everywhere
-from ..dispatch import composite, define_rule
+from ..dispatch import composite, define_rule, unwrap
 from ..kernels import reduction as kernel
 from .constants import named
 
@@ -103,6 +103,7 @@ define_rule(np.std, a=_std, ignores=("dtype",))
 
 
 def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
+    a, ans = unwrap(a), unwrap(ans)  # they are compared, which has no gradient
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
     chosen = a == ans if _everywhere(where) else (a == ans) & where
     if (
