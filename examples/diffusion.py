@@ -11,8 +11,8 @@ shift its channels. One class in ten is left out in training, so that the networ
 direction in which the class makes it differ gives clearer images. What draws is the average of the weights over some steps.
 
 Measured on the full set: after 8 epochs the mean square error in test images' directions is 0.149. They take 800 seconds of
-processor time; on two cores that others used too, at the lowest priority, it was 97 minutes. Nearly all images are clothes of the
-kind that was asked for, with clean outlines; some sandals and patterned bags are not.
+processor time; on two cores that many others used too it was 97 minutes, mostly at the lowest priority. Nearly all images
+are clothes of the kind that was asked for, with clean outlines; some sandals and patterned bags are not.
 
 Sources: J. Ho, A. Jain, P. Abbeel, Denoising Diffusion Probabilistic Models (2020); T. Salimans, J. Ho, Progressive
 Distillation for Fast Sampling of Diffusion Models (2022), for the angle; J. Song, C. Meng, S. Ermon, Denoising Diffusion
