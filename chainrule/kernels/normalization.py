@@ -383,16 +383,25 @@ class _Channels:
         made = empty((x.shape[0], *x.shape[2:], self.channels), x.dtype)
         return made.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
+    def small(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """A small array with any contents. If rows are added to it, it starts with a line of the cache: a vector in two is slow."""
+        if not self.last:
+            return np.empty(shape, dtype)
+        n, line = prod(shape), 64 // np.dtype(dtype).itemsize
+        made = np.empty(n + line, dtype)
+        start = -(made.__array_interface__["data"][0] // made.itemsize) % line
+        return made[start : start + n].reshape(shape)
+
     def coefficients(self, *each: Array | None, dtype: Any) -> Array:
         """For each column, or for each row of the matrix, of all examples; None for zeros."""
-        made = _aligned((len(each), self.examples, self.fold, self.channels), dtype)
+        made = self.small((len(each), self.examples, self.fold, self.channels), dtype)
         for to, a in zip(made, each, strict=True):
             to[...] = 0 if a is None else a.reshape(-1, 1, self.channels)
         return made.reshape(len(each), self.examples, -1)
 
     def moments(self, matrix: Array) -> tuple[Array, Array]:
         """The mean of each channel, and the sum of squares about it."""
-        parts = _aligned(self.shape, matrix.dtype)
+        parts = self.small(self.shape, matrix.dtype)
         (_moments_last if self.last else _moments_first)(matrix, parts, self.rows)
         merged = np.zeros((2, self.examples, self.channels))
         rows, each = (self.rows, len(matrix)) if self.last else (self.width, self.width * len(parts))
@@ -401,7 +410,7 @@ class _Channels:
 
     def sums(self, g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
         """The sums of g and of g (x - mean) of each channel."""
-        parts = _aligned(self.shape, x.dtype)
+        parts = self.small(self.shape, x.dtype)
         (_sums_last if self.last else _sums_first)(g, x, *self.coefficients(mean, dtype=x.dtype), parts, self.rows)
         total = np.zeros((2, self.examples, self.channels))
         _add(parts, self.fold, *total)
@@ -420,14 +429,6 @@ class _Channels:
         coefficients = self.coefficients(mean, scale, slope, level, dtype=x.dtype)
         (_gradient_last if self.last else _gradient_first)(g, matrix, *coefficients, self.matrix(out), self.rows)
         return out
-
-
-def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """A small array with any contents that starts with a line of the cache: a vector that lies in two takes twice as long."""
-    n, line = prod(shape), 64 // np.dtype(dtype).itemsize
-    made = np.empty(n + line, dtype)
-    start = -(made.ctypes.data // made.itemsize) % line
-    return made[start : start + n].reshape(shape)
 
 
 @lru_cache(maxsize=1024)
