@@ -384,7 +384,7 @@ class _Channels:
         return made.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
     def small(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """A small array with any contents. If rows are added to it, it starts with a line of the cache: a vector in two is slow."""
+        """A small array, starting with a line of the cache if rows are added to it: a vector in two is slow."""
         if not self.last:
             return np.empty(shape, dtype)
         n, line = prod(shape), 64 // np.dtype(dtype).itemsize

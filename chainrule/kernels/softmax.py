@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import compiled, dense, inlined, kernel, parallel_for
+from .layer import array_at, compiled, dense, inlined, kernel, parallel_for
 from .math import exp_below_zero, log
 from .memory import empty
 
@@ -17,6 +19,7 @@ _LEAST = 1024  # elements from which on the compiled versions are faster
 _BLOCK = 16384  # elements
 _LONG = 128  # elements of a row that is computed by itself
 _TILE = 2048  # elements of short rows that are computed together, in the nearest cache
+_COLUMNS = 16  # lines side by side in memory that are computed as columns
 
 
 @kernel
@@ -68,10 +71,54 @@ def _two_arrays(g: Array, y: Array, axis: Axes) -> bool:
     return _one_array(y, axis) and dense(g, y) and g.shape == y.shape
 
 
-def rows_of(x: Array, axis: int) -> Array:
-    """The array as rows along an axis, (..., n); a view where that axis is the innermost in memory."""
-    x = moved(x, axis, -1)
-    return x.reshape(-1, x.shape[-1])
+class Lines:
+    """How an array without gaps lies in memory, seen from one axis: (outer, n, inner), after its axes are sorted to ``order``.
+
+    Where ``inner`` is 1, lines along the axis are rows. Else they are columns, and those of a tile are computed together. Where
+    that would be few, the array is copied for the axis to be innermost.
+    """
+
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], axis: int):
+        order = sorted(range(len(shape)), key=lambda a: -strides[a])
+        after = order[order.index(axis) + 1 :]
+        if prod([shape[a] for a in after]) < _COLUMNS:
+            order = [a for a in order if a != axis] + [axis]
+            after = []
+        self.order, self.back = order, [order.index(a) for a in range(len(shape))]
+        self.others = [a - (a > axis) for a in order if a != axis]
+        self.others_back = [self.others.index(a) for a in range(len(shape) - 1)]
+        self.shape = tuple(shape[a] for a in order)
+        self.n, self.inner = shape[axis], prod([shape[a] for a in after])
+        self.width = min(self.inner, max(64, min(512, _TILE * 4 // max(self.n, 1) // 16 * 16)))
+        self.sorted = order == list(range(len(shape)))
+
+    def flat(self, x: Array) -> Array:
+        """The array in one dimension, copied if its memory has another order."""
+        return np.ascontiguousarray(x if self.sorted else x.transpose(self.order)).reshape(-1)
+
+    def rows(self, x: Array) -> Array:
+        """The array as rows."""
+        return self.flat(x).reshape(-1, self.n)
+
+    def of_each(self, x: Array) -> Array:
+        """An array with one number for each line, in their order."""
+        return np.ascontiguousarray(x if self.sorted else x.transpose(self.others)).reshape(-1)
+
+    def restored(self, out: Array) -> Array:
+        return out if self.sorted else out.transpose(self.back)
+
+    def restored_each(self, out: Array) -> Array:
+        return out if self.sorted else out.transpose(self.others_back)
+
+
+@lru_cache(maxsize=1024)
+def _lines(shape: tuple[int, ...], strides: tuple[int, ...], axis: int) -> Lines:
+    return Lines(shape, strides, axis)
+
+
+def lines_of(x: Array, axis: int) -> Lines:
+    """How ``x`` lies, seen from an axis."""
+    return _lines(x.shape, x.strides, axis % x.ndim)
 
 
 def block_of(n: int) -> int:
@@ -79,18 +126,15 @@ def block_of(n: int) -> int:
     return max(1, _BLOCK // n)
 
 
-def _by_rows(function: Any, arrays: tuple[Array, ...], axis: int) -> Array:
-    """A row of results for each row of the arrays along an axis."""
-    x = moved(arrays[-1], axis, -1)
-    out = empty(x.shape, x.dtype)
-    n = x.shape[-1]
-    function(*[rows_of(a, axis) for a in arrays], out.reshape(-1, n), block_of(n))
-    return moved(out, -1, axis)
-
-
-def moved(x: Array, source: int, destination: int) -> Array:
-    """``np.moveaxis``, and the array itself where nothing moves."""
-    return x if (source - destination) % x.ndim == 0 else np.moveaxis(x, source, destination)
+def _by_lines(by_rows: Any, by_columns: Any, arrays: tuple[Array, ...], axis: int) -> Array:
+    """A line of results for each line of the arrays along an axis."""
+    lines = lines_of(arrays[-1], axis)
+    out = empty(lines.shape, arrays[-1].dtype)
+    if lines.inner == 1:
+        by_rows(*[lines.rows(a) for a in arrays], out.reshape(-1, lines.n), block_of(lines.n))
+    else:
+        by_columns(*[lines.flat(a) for a in arrays], out.reshape(-1), lines.n, lines.inner, lines.width)
+    return lines.restored(out)
 
 
 @inlined
@@ -215,6 +259,146 @@ def _logsumexp_block(x: Any, out: Any, start: int, stop: int) -> None:
         out[r] = top if abs(top) == np.inf else log(sums[r - start]) + top
 
 
+# ---- columns: of matrices (n, inner) that follow one another, ``width`` at a time -----------------------------------------
+
+
+@compiled
+def tops_of_columns(x: Any, at: int, n: int, step: int, tops: Any) -> None:
+    """The largest element of each column, or NaN where that is among them."""
+    for j in range(len(tops)):
+        tops[j] = -np.inf
+    for i in range(n):
+        row = array_at(x, at + i * step, len(tops))
+        for j in range(len(tops)):
+            tops[j] = row[j] if (row[j] > tops[j]) | (row[j] != row[j]) else tops[j]
+
+
+@compiled
+def add_exponentials(x: Any, at: int, to: int, n: int, step: int, next_to: int, shifts: Any, sums: Any) -> None:
+    """The sums of exp(x - shift) of each column; the terms of each row go to an address, ``next_to`` bytes from row to row."""
+    for j in range(len(sums)):
+        sums[j] = 0.0
+    for i in range(n):
+        row, terms = array_at(x, at + i * step, len(sums)), array_at(x, to + i * next_to, len(sums))
+        for j in range(len(sums)):
+            terms[j] = exp_below_zero(row[j] - shifts[j])
+        for j in range(len(sums)):
+            sums[j] += terms[j]
+
+
+@compiled
+def place_of_tile(item: int, n: int, inner: int, width: int) -> tuple[int, int, int]:
+    """Of a tile of columns: where it begins, in numbers; the first of its columns, among all; and how many it has."""
+    tiles = -(-inner // width)
+    outer, column = item // tiles, item % tiles * width
+    return outer * n * inner + column, outer * inner + column, min(width, inner - column)
+
+
+@compiled
+def _softmax_columns_block(x: Any, out: Any, n: int, inner: int, width: int, start: int, stop: int) -> None:
+    step, one = inner * x.itemsize, x.dtype.type(1)
+    memory, sum_memory = np.empty(width, x.dtype), np.empty(width, np.float64)
+    for item in range(start, stop):
+        begin, _, columns = place_of_tile(item, n, inner, width)
+        at, to = x.ctypes.data + begin * x.itemsize, out.ctypes.data + begin * x.itemsize
+        scale, sums = memory[:columns], sum_memory[:columns]
+        tops_of_columns(x, at, n, step, scale)
+        add_exponentials(x, at, to, n, step, step, scale, sums)
+        for j in range(columns):
+            scale[j] = one / x.dtype.type(sums[j])
+        for i in range(n):
+            row = array_at(out, to + i * step, columns)
+            for j in range(columns):
+                row[j] *= scale[j]
+
+
+@compiled
+def _log_softmax_columns_block(x: Any, out: Any, n: int, inner: int, width: int, start: int, stop: int) -> None:
+    step = inner * x.itemsize
+    memory, sum_memory = np.empty((3, width), x.dtype), np.empty(width, np.float64)
+    for item in range(start, stop):
+        begin, _, columns = place_of_tile(item, n, inner, width)
+        at, to = x.ctypes.data + begin * x.itemsize, out.ctypes.data + begin * x.itemsize
+        tops, rest, terms, sums = memory[0, :columns], memory[1, :columns], memory[2, :columns], sum_memory[:columns]
+        tops_of_columns(x, at, n, step, tops)
+        add_exponentials(x, at, terms.ctypes.data, n, step, 0, tops, sums)
+        for j in range(columns):
+            rest[j] = log(x.dtype.type(sums[j]))
+        for i in range(n):
+            row, result = array_at(x, at + i * step, columns), array_at(out, to + i * step, columns)
+            for j in range(columns):
+                result[j] = (row[j] - tops[j]) - rest[j]
+
+
+@compiled
+def _logsumexp_columns_block(x: Any, out: Any, n: int, inner: int, width: int, start: int, stop: int) -> None:
+    step = inner * x.itemsize
+    memory, sum_memory = np.empty((2, width), x.dtype), np.empty(width, np.float64)
+    for item in range(start, stop):
+        begin, first, columns = place_of_tile(item, n, inner, width)
+        at = x.ctypes.data + begin * x.itemsize
+        tops, terms, sums = memory[0, :columns], memory[1, :columns], sum_memory[:columns]
+        tops_of_columns(x, at, n, step, tops)
+        add_exponentials(x, at, terms.ctypes.data, n, step, 0, tops, sums)
+        for j in range(columns):
+            out[first + j] = tops[j] if abs(tops[j]) == np.inf else log(x.dtype.type(sums[j])) + tops[j]
+
+
+@compiled
+def _softmax_gradient_columns_block(g: Any, y: Any, out: Any, n: int, inner: int, width: int, start: int, stop: int) -> None:
+    step = inner * y.itemsize
+    memory, sum_memory = np.empty(width, y.dtype), np.empty(width, np.float64)
+    for item in range(start, stop):
+        begin, _, columns = place_of_tile(item, n, inner, width)
+        mean, sums, begin = memory[:columns], sum_memory[:columns], begin * y.itemsize
+        for j in range(columns):
+            sums[j] = 0.0
+        for i in range(n):
+            slopes, row = (
+                array_at(y, g.ctypes.data + begin + i * step, columns),
+                array_at(y, y.ctypes.data + begin + i * step, columns),
+            )
+            for j in range(columns):
+                sums[j] += slopes[j] * row[j]
+        for j in range(columns):
+            mean[j] = sums[j]
+        for i in range(n):
+            slopes, row = (
+                array_at(y, g.ctypes.data + begin + i * step, columns),
+                array_at(y, y.ctypes.data + begin + i * step, columns),
+            )
+            result = array_at(y, out.ctypes.data + begin + i * step, columns)
+            for j in range(columns):
+                result[j] = (slopes[j] - mean[j]) * row[j]
+
+
+@compiled
+def _log_softmax_gradient_columns_block(
+    g: Any, y: Any, out: Any, n: int, inner: int, width: int, start: int, stop: int
+) -> None:
+    step = inner * y.itemsize
+    memory, sum_memory = np.empty(width, y.dtype), np.empty(width, np.float64)
+    for item in range(start, stop):
+        begin, _, columns = place_of_tile(item, n, inner, width)
+        total, sums, begin = memory[:columns], sum_memory[:columns], begin * y.itemsize
+        for j in range(columns):
+            sums[j] = 0.0
+        for i in range(n):
+            slopes = array_at(y, g.ctypes.data + begin + i * step, columns)
+            for j in range(columns):
+                sums[j] += slopes[j]
+        for j in range(columns):
+            total[j] = sums[j]
+        for i in range(n):
+            slopes, row = (
+                array_at(y, g.ctypes.data + begin + i * step, columns),
+                array_at(y, y.ctypes.data + begin + i * step, columns),
+            )
+            result = array_at(y, out.ctypes.data + begin + i * step, columns)
+            for j in range(columns):
+                result[j] = slopes[j] - exp_below_zero(row[j]) * total[j]
+
+
 @compiled
 def _softmax(x: Any, out: Any, block: int) -> None:
     parallel_for(_softmax_block, (x, out), len(x), block)
@@ -240,28 +424,68 @@ def _logsumexp(x: Any, out: Any, block: int) -> None:
     parallel_for(_logsumexp_block, (x, out), len(x), block)
 
 
+@compiled
+def tiles_of(x: Any, n: int, inner: int, width: int) -> tuple[int, int]:
+    """How many tiles of columns there are, and how many make a block."""
+    return len(x) // (n * inner) * -(-inner // width), max(1, _BLOCK // (n * width))
+
+
+@compiled
+def _softmax_columns(x: Any, out: Any, n: int, inner: int, width: int) -> None:
+    items, block = tiles_of(x, n, inner, width)
+    parallel_for(_softmax_columns_block, (x, out, n, inner, width), items, block)
+
+
+@compiled
+def _softmax_gradient_columns(g: Any, y: Any, out: Any, n: int, inner: int, width: int) -> None:
+    items, block = tiles_of(g, n, inner, width)
+    parallel_for(_softmax_gradient_columns_block, (g, y, out, n, inner, width), items, block)
+
+
+@compiled
+def _log_softmax_columns(x: Any, out: Any, n: int, inner: int, width: int) -> None:
+    items, block = tiles_of(x, n, inner, width)
+    parallel_for(_log_softmax_columns_block, (x, out, n, inner, width), items, block)
+
+
+@compiled
+def _log_softmax_gradient_columns(g: Any, y: Any, out: Any, n: int, inner: int, width: int) -> None:
+    items, block = tiles_of(g, n, inner, width)
+    parallel_for(_log_softmax_gradient_columns_block, (g, y, out, n, inner, width), items, block)
+
+
+@compiled
+def _logsumexp_columns(x: Any, out: Any, n: int, inner: int, width: int) -> None:
+    items, block = tiles_of(x, n, inner, width)
+    parallel_for(_logsumexp_columns_block, (x, out, n, inner, width), items, block)
+
+
 @softmax.compiled(when=_one_array)
 def _(x: Array, axis: int) -> Array:
-    return _by_rows(_softmax, (x,), axis)
+    return _by_lines(_softmax, _softmax_columns, (x,), axis)
 
 
 @softmax_gradient.compiled(when=_two_arrays)
 def _(g: Array, y: Array, axis: int) -> Array:
-    return _by_rows(_softmax_gradient, (g, y), axis)
+    return _by_lines(_softmax_gradient, _softmax_gradient_columns, (g, y), axis)
 
 
 @log_softmax.compiled(when=_one_array)
 def _(x: Array, axis: int) -> Array:
-    return _by_rows(_log_softmax, (x,), axis)
+    return _by_lines(_log_softmax, _log_softmax_columns, (x,), axis)
 
 
 @log_softmax_gradient.compiled(when=_two_arrays)
 def _(g: Array, y: Array, axis: int) -> Array:
-    return _by_rows(_log_softmax_gradient, (g, y), axis)
+    return _by_lines(_log_softmax_gradient, _log_softmax_gradient_columns, (g, y), axis)
 
 
 @logsumexp.compiled(when=_one_array)
 def _(x: Array, axis: int) -> Array:
-    out = empty((*x.shape[:axis], 1, *x.shape[axis % x.ndim + 1 :]), x.dtype)
-    _logsumexp(rows_of(x, axis), out.reshape(-1), block_of(x.shape[axis]))
-    return out
+    lines = lines_of(x, axis)
+    out = empty(tuple(n for a, n in zip(lines.order, lines.shape, strict=True) if a != axis % x.ndim), x.dtype)
+    if lines.inner == 1:
+        _logsumexp(lines.rows(x), out.reshape(-1), block_of(lines.n))
+    else:
+        _logsumexp_columns(lines.flat(x), out.reshape(-1), lines.n, lines.inner, lines.width)
+    return np.expand_dims(lines.restored_each(out), axis)
