@@ -67,18 +67,23 @@ def _nested(x, out):
 
 
 @compiled
-def _product(a, b, out, alpha, beta):
-    gemm(a, b, out, alpha, beta)
+def _product(a, b, out):
+    gemm(a, b, out)
 
 
 @compiled
-def _product_block(a, b, out, alpha, beta, start, stop):
-    gemm(a[start:stop], b, out[start:stop], alpha, beta)
+def _product_and_row(a, b, out, row):
+    gemm(a, b, out, row)
 
 
 @compiled
-def _product_within(a, b, out, alpha, beta):
-    parallel_for(_product_block, (a, b, out, alpha, beta), len(a), 7)
+def _product_block(a, b, out, row, start, stop):
+    gemm(a[start:stop], b, out[start:stop], row)
+
+
+@compiled
+def _product_within(a, b, out, row):
+    parallel_for(_product_block, (a, b, out, row), len(out), 5)
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -198,13 +203,13 @@ _SIZES = [
 @pytest.mark.parametrize("m,k,n", [*_SIZES, (97, 800, 300), (700, 1500, 20), (13, 900, 1200)])
 def test_gemm(m, k, n, dtype, number_of_threads):
     rng = np.random.default_rng(0)
-    a, b, c = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
+    a, b, row = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (n,)))
     for left in (a, np.asfortranarray(a), rng.standard_normal((m, 2 * k)).astype(dtype)[:, ::2]):
         for right in (b, np.asfortranarray(b), b[:, ::-1]):
-            for alpha, beta, product in ((1.0, 0.0, _product), (0.5, 2.0, _product), (1.0, 1.0, _product_within)):
-                out = np.full((m, n), np.nan, dtype) if beta == 0 else c.copy()
-                product(left, right, out, alpha, beta)
-                np.testing.assert_allclose(out, alpha * (left @ right) + beta * c, rtol=1e-4, atol=1e-3)
+            for product, plus in ((_product, ()), (_product_and_row, (row,)), (_product_within, (row,))):
+                out = np.full((m, n), np.nan, dtype)
+                product(left, right, out, *plus)
+                np.testing.assert_allclose(out, left @ right + sum(plus), rtol=1e-4, atol=1e-3)
 
 
 @needs_numba
@@ -216,7 +221,7 @@ def test_gemm_does_not_depend_on_the_number_of_threads_nor_hide_nan():
     for threads_ in (1, 2, 4):
         chainrule.set_num_threads(threads_)
         out = np.empty((200, 500), "f4")
-        _product(a, b, out, 1.0, 0.0)
+        _product(a, b, out)
         results.append(out)
     chainrule.set_num_threads(before)
     assert all(np.array_equal(results[0], r, equal_nan=True) for r in results)

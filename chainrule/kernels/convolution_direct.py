@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import Native, compiled, parallel_for
-from .layout import address, microkernel, pad
+from .layer import Native, address, compiled, parallel_for
+from .layout import microkernel, pad
 from .memory import empty
 from .window import Size, Window, channels_first
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from ..core.arrays import Array
 from .convolution_direct import correlate_tile, measures, multiply_tile, tile
-from .layer import Native, compiled, parallel_for
-from .layout import address, microkernel, pad
+from .layer import Native, address, compiled, parallel_for
+from .layout import microkernel, pad
 from .memory import empty
 from .threads import get_num_threads
 from .window import Size, Window, channels_first

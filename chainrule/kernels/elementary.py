@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
+from .compiler import part
+
 # 'contract' lets products and sums be fused. No flag that would assume NaN and infinities away, or reorder sums.
-_inlined = njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+_inlined = partial(part, options={"forceinline": True, "fastmath": {"contract"}, "error_model": "numpy"})
 
 
 def _polynomial(coefficients: Sequence[Any]) -> Any:

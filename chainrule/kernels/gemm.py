@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .layer import (
+    address,
     array_at,
     borrow,
     carray,
@@ -33,33 +34,34 @@ _COPIED = 1 << 20  # numbers of each matrix that are copied at a time
 _FEW_PANELS = 2  # of the right matrix
 _FEW_ROWS = 4  # of the left matrix: copying the right one would take longer than to multiply by it
 _SMALL = 1 << 21  # multiplications: fewer are not worth a second thread
+_ZEROS = np.zeros(16)  # as long as a row of a tile
 _BLOCK = 8  # tiles of rows, and of columns, that a thread takes at a time
 
 
 def gemm(
-    a: Any, a_row: int, a_column: int, b: Any, b_row: int, b_column: int, out: Any, out_row: int, m: int, n: int, k: int,
-    alpha: Any, beta: Any,
+    a: Any, a_row: int, a_column: int, b: Any, b_row: int, b_column: int, out: Any, out_row: int, plus: Any, plus_row: int,
+    m: int, n: int, k: int,
 ) -> None:  # fmt: skip
-    """Compute out = alpha a b + beta out, as ``native.gemm`` describes, from addresses and strides in bytes: a C function."""
+    """Compute out = a b + plus, as ``native.gemm`` describes, from addresses and strides in bytes: a C function."""
     strided = np.lib.stride_tricks.as_strided  # of no layout that Numba knows: the rest is compiled once for all
-    result = carray(out, (1,))
+    result, adds = carray(out, (1,)), plus_row >= 0
+    nothing = array_at(result, address(_ZEROS), 1)
     _gemm(
         strided(carray(a, (1,)), (m, k), (a_row, a_column)),
         strided(carray(b, (1,)), (k, n), (b_row, b_column)),
         strided(result, (m, n), (out_row, result.itemsize)),
-        alpha,
-        beta,
+        strided(carray(plus, (1,)) if adds else nothing, (m, n), (max(plus_row, 0), result.itemsize if adds else 0)),
     )
 
 
 @compiled
-def _gemm(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
+def _gemm(a: Any, b: Any, out: Any, plus: Any) -> None:
     m, n = out.shape
     k = a.shape[1]
     if m == 0 or n == 0:
         return
     if m <= _FEW_ROWS:
-        _multiply_few(a, b, out, alpha, beta)
+        _multiply_few(a, b, out, plus)
         return
     small = m * n * k < _SMALL
     rows, columns = tile_rows(), tile_columns(out)
@@ -70,14 +72,15 @@ def _gemm(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
     for j in range(0, n, wide * columns):
         b_part = b[:, j : min(j + wide * columns, n)]
         for i in range(0, m, high * rows):
-            a_part, out_part = a[i : min(i + high * rows, m)], out[i : min(i + high * rows, m), j : j + b_part.shape[1]]
+            a_part = a[i : min(i + high * rows, m)]
+            out_part = out[i : i + len(a_part), j : j + b_part.shape[1]]
+            plus_part = plus[i : i + len(a_part), j : j + b_part.shape[1]]
             to_pack = slabs * (high + (wide if i == 0 else 0))
             parallel_for(_pack, (a_part, b_part, left, right, high, wide), to_pack, to_pack if small else 4)
             across = (wide + _BLOCK - 1) // _BLOCK
             blocks = (high + _BLOCK - 1) // _BLOCK * across
-            parallel_for(
-                _multiply, (a_part, left, right, out_part, high, wide, across, alpha, beta), blocks, blocks if small else 1
-            )
+            arguments = (a_part, left, right, out_part, plus_part, high, wide, across)
+            parallel_for(_multiply, arguments, blocks, blocks if small else 1)
     give_back(left)
     give_back(right)
 
@@ -111,9 +114,10 @@ def _pack(a: Any, b: Any, left: Any, right: Any, high: int, wide: int, start: in
 def pack_panel(a: Any, panel: Any, width: int) -> None:
     """Copy a matrix row after row, each filled up with zeros to ``width``."""
     k, filled = a.shape
+    at, to, step = address(a), address(panel), width * a.itemsize
     if a.strides[1] == a.itemsize:
         for i in range(k):
-            source, row = array_at(a, a[i:].ctypes.data, filled), panel[i * width : (i + 1) * width]
+            source, row = array_at(a, at + i * a.strides[0], filled), array_at(a, to + i * step, filled)
             for j in range(filled):
                 row[j] = source[j]
     elif a.strides[0] == a.itemsize:
@@ -123,11 +127,11 @@ def pack_panel(a: Any, panel: Any, width: int) -> None:
             if count == lanes or count == tile_rows() % lanes:
                 whole = k // lanes * lanes
                 for i in range(0, whole, lanes):
-                    source, place = a[i:, j:].ctypes.data, panel[i * width + j :].ctypes.data
+                    source, place = at + i * a.strides[0] + j * a.strides[1], to + i * step + j * a.itemsize
                     if count == lanes:
-                        transpose(a, source, a.strides[1], place, width * a.itemsize)
+                        transpose(a, source, a.strides[1], place, step)
                     else:
-                        transpose_rest(a, source, a.strides[1], place, width * a.itemsize)
+                        transpose_rest(a, source, a.strides[1], place, step)
             for c in range(j, j + count):
                 for i in range(whole, k):
                     panel[i * width + c] = a[i, c]
@@ -142,99 +146,108 @@ def pack_panel(a: Any, panel: Any, width: int) -> None:
 
 @compiled
 def _multiply(
-    whole: Any, left: Any, right: Any, out: Any, high: int, wide: int, across: int, alpha: Any, beta: Any, start: int, stop: int
+    whole: Any, left: Any, right: Any, out: Any, plus: Any, high: int, wide: int, across: int, start: int, stop: int
 ) -> None:
-    """Compute blocks of out = alpha left right + beta out, where ``whole`` is what ``left`` is a copy of."""
+    """Compute blocks of out = left right + plus, where ``whole`` is what ``left`` is a copy of."""
     (m, k), n = whole.shape, out.shape[1]
     row_step, column_step = whole.strides[0] // whole.itemsize, whole.strides[1] // whole.itemsize
     rows, columns, vector = tile_rows(), tile_columns(out), vector_length(out)
-    item, out_row = out.itemsize, out.strides[0] // out.itemsize
-    edge, nothing, in_place = np.empty((rows, columns), out.dtype), out.dtype.type(0), _read_in_place(whole, wide)
+    item, out_row, out_at, plus_at = out.itemsize, out.strides[0] // out.itemsize, address(out), address(plus)
+    edge, one, in_place = np.zeros((rows + 1, columns), out.dtype), out.dtype.type(1), _read_in_place(whole, wide)
+    edge_at = address(edge)
+    nothing = edge_at + rows * columns * item
+    whole_at, left_at, right_at = address(whole), address(left), address(right)
     for block in range(start, stop):
         p0, q0 = block // across * _BLOCK, block % across * _BLOCK
         for k0 in range(0, max(k, 1), _DEPTH):
             depth = min(_DEPTH, k - k0)
-            factor = beta if k0 == 0 else out.dtype.type(1)
+            first, first_row, first_step = (
+                (plus_at, plus.strides[0] // item, plus.strides[1]) if k0 == 0 else (out_at, out_row, item)
+            )
             for q in range(q0, min(q0 + _BLOCK, (n + columns - 1) // columns)):
-                b = right.ctypes.data + (k0 * wide + q * depth) * columns * item
+                b = right_at + (k0 * wide + q * depth) * columns * item
                 filled = min(columns, n - q * columns)
                 for p in range(p0, min(p0 + _BLOCK, (m + rows - 1) // rows)):
-                    a, a_row, a_step = left.ctypes.data + (k0 * high + p * depth) * rows * item, 1, rows
+                    a, a_row, a_step = left_at + (k0 * high + p * depth) * rows * item, 1, rows
                     if in_place and (p + 1) * rows <= m:
-                        a, a_row, a_step = whole[p * rows :, k0:].ctypes.data, row_step, column_step
-                    place = out.ctypes.data + p * rows * out.strides[0] + q * columns * item
+                        a, a_row, a_step = whole_at + (p * rows * row_step + k0 * column_step) * item, row_step, column_step
+                    place = out_at + (p * rows * out_row + q * columns) * item
+                    added, added_row = first + p * rows * first_row * item + q * columns * first_step, first_row
                     height, narrow = min(rows, m - p * rows), filled <= vector
                     inside = height == rows and filled in (columns, vector)
-                    # what reaches over the edge is computed whole, and copied in part
-                    target, step, kept = (place, out_row, factor) if inside else (edge.ctypes.data, columns, nothing)
+                    target, step, known, known_row = place, out_row, added, added_row
+                    if not inside:  # what reaches over the edge is computed whole, and copied in part
+                        target, step, known, known_row = edge_at, columns, nothing, 0
                     if narrow:
-                        narrow_tile(out, depth, a, a_row, a_step, b, vector, target, step, alpha, kept)
+                        narrow_tile(out, depth, a, a_row, a_step, b, vector, target, step, known, known_row, one)
                     else:
-                        tile(out, depth, a, a_row, a_step, b, columns, target, step, alpha, kept)
+                        tile(out, depth, a, a_row, a_step, b, columns, target, step, known, known_row, one)
                     if not inside:
-                        add_part(edge, out, place, height, filled, factor)
+                        add_part(edge, out, place, height, filled, added, added_row)
 
 
 @compiled
-def add_part(edge: Any, out: Any, place: int, height: int, filled: int, factor: Any) -> None:
-    """Bring the part of a tile that lies inside to its place: out = factor out + edge."""
+def add_part(edge: Any, out: Any, place: int, height: int, filled: int, plus: int, plus_row: int) -> None:
+    """Bring the part of a tile that lies inside to its place, and add what is there at the address ``plus``."""
     for r in range(height):
         source, row = edge[r], array_at(out, place + r * out.strides[0], filled)
-        if factor == 0:
-            for c in range(filled):
-                row[c] = source[c]
-        else:
-            for c in range(filled):
-                row[c] = factor * row[c] + source[c]
+        added = array_at(out, plus + r * plus_row * out.itemsize, filled)
+        for c in range(filled):
+            row[c] = source[c] + added[c]
 
 
 @compiled
-def _multiply_few(a: Any, b: Any, out: Any, alpha: Any, beta: Any) -> None:
-    """Compute out = alpha a b + beta out where there are few rows, in the order in which ``b`` lies in memory."""
+def _multiply_few(a: Any, b: Any, out: Any, plus: Any) -> None:
+    """Compute out = a b + plus where there are few rows, in the order in which ``b`` lies in memory."""
     if b.strides[0] < b.strides[1]:
-        parallel_for(_columns_of_few, (a, b, out, alpha, beta), b.shape[1], max(64, _SMALL // 8 // max(len(b), 1)))
+        parallel_for(_columns_of_few, (a, b, out, plus), b.shape[1], max(64, _SMALL // 8 // max(len(b), 1)))
     else:
-        parallel_for(_parts_of_few, (a, b, out, alpha, beta), b.shape[1], max(1024, _SMALL // 8 // max(len(b), 1)))
+        parallel_for(_parts_of_few, (a, b, out, plus), b.shape[1], max(1024, _SMALL // 8 // max(len(b), 1)))
 
 
 @compiled
-def _columns_of_few(a: Any, b: Any, out: Any, alpha: Any, beta: Any, start: int, stop: int) -> None:
-    k = len(b)
-    left = np.empty(k, out.dtype)
+def _columns_of_few(a: Any, b: Any, out: Any, plus: Any, start: int, stop: int) -> None:
+    k, at = len(b), address(b)
+    left, gathered = np.empty(k, out.dtype), np.empty(k, out.dtype)
     for i in range(len(out)):
-        left[:] = a[i]
+        for p in range(k):
+            left[p] = a[i, p]
         for j in range(start, stop):
+            contiguous = b.strides[0] == b.itemsize
+            if not contiguous:
+                for p in range(k):
+                    gathered[p] = b[p, j]
+            column = array_at(b, at + j * b.strides[1] if contiguous else address(gathered), k)
             total = out.dtype.type(0)
-            if b.strides[0] == b.itemsize:
-                column = array_at(b, b[:, j:].ctypes.data, k)
-                for p in range(k):
-                    total += left[p] * column[p]
-            else:
-                for p in range(k):
-                    total += left[p] * b[p, j]
-            out[i, j] = alpha * total if beta == 0 else alpha * total + beta * out[i, j]
+            for p in range(k):
+                total += left[p] * column[p]
+            out[i, j] = total + plus[i, j]
 
 
 @compiled
-def _parts_of_few(a: Any, b: Any, out: Any, alpha: Any, beta: Any, start: int, stop: int) -> None:
-    k, n = len(b), stop - start
-    b = b[:, start:stop]
+def _parts_of_few(a: Any, b: Any, out: Any, plus: Any, start: int, stop: int) -> None:
+    """In a row's sums, of whose columns each thread has a part, four rows of ``b`` at a time."""
+    k, n, item = len(b), stop - start, b.itemsize
+    b_at, out_at, plus_at = address(b) + start * b.strides[1], address(out) + start * item, address(plus) + start * item
+    adds = plus.strides[1] != 0
     for i in range(len(out)):
-        row = array_at(out, out[i:, start:].ctypes.data, n)
+        row, added = array_at(out, out_at + i * out.strides[0], n), array_at(out, plus_at + i * plus.strides[0], n)
         for j in range(n):
-            row[j] = 0 if beta == 0 else beta * row[j]
-        if b.strides[1] != b.itemsize and n > 1:
+            row[j] = added[j] if adds else 0
+        if b.strides[1] != item and n > 1:
             for p in range(k):
                 for j in range(n):
-                    row[j] += alpha * a[i, p] * b[p, j]
+                    row[j] += a[i, p] * b[p, start + j]
             continue
-        for p in range(0, k - 3, 4):
-            x0, x1, x2, x3 = alpha * a[i, p], alpha * a[i, p + 1], alpha * a[i, p + 2], alpha * a[i, p + 3]
-            r0, r1 = array_at(b, b[p:].ctypes.data, n), array_at(b, b[p + 1 :].ctypes.data, n)
-            r2, r3 = array_at(b, b[p + 2 :].ctypes.data, n), array_at(b, b[p + 3 :].ctypes.data, n)
-            for j in range(n):
-                row[j] += x0 * r0[j] + x1 * r1[j] + x2 * r2[j] + x3 * r3[j]
-        for p in range(k // 4 * 4, k):
-            x, source = alpha * a[i, p], array_at(b, b[p:].ctypes.data, n)
-            for j in range(n):
-                row[j] += x * source[j]
+        for p in range(0, k, 4):
+            if p + 4 <= k:
+                x0, x1, x2, x3 = a[i, p], a[i, p + 1], a[i, p + 2], a[i, p + 3]
+                r0, r1 = array_at(b, b_at + p * b.strides[0], n), array_at(b, b_at + (p + 1) * b.strides[0], n)
+                r2, r3 = array_at(b, b_at + (p + 2) * b.strides[0], n), array_at(b, b_at + (p + 3) * b.strides[0], n)
+                for j in range(n):
+                    row[j] += x0 * r0[j] + x1 * r1[j] + x2 * r2[j] + x3 * r3[j]
+            else:
+                for rest in range(p, k):
+                    x0, r0 = a[i, rest], array_at(b, b_at + rest * b.strides[0], n)
+                    for j in range(n):
+                        row[j] += x0 * r0[j]

@@ -128,6 +128,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], fastmath: frozenset[str], inline: bool = False):
         self._function, self._fastmath, self._inline = function, fastmath, inline
         self._dispatcher: Any = None
+        self._part: Any = None
         update_wrapper(self, function)
 
     def __call__(self, *args: Any) -> Any:
@@ -135,16 +136,22 @@ class Compiled:
 
     @property
     def dispatcher(self) -> Any:
-        """Numba's own object for it."""
+        """Numba's own object for it, where Python calls it."""
         if self._dispatcher is None:
-            options = {"nogil": True, "error_model": "numpy", "fastmath": set(self._fastmath), "forceinline": self._inline}
-            self._dispatcher = _native().jit(self._function, options)
+            _native()  # which defines the names that what is kept on disk refers to
+            self._dispatcher = _compiler().jit(self._function, self._options)
         return self._dispatcher
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"nogil": True, "error_model": "numpy", "fastmath": set(self._fastmath), "forceinline": self._inline}
 
     @property
     def _numba_type_(self) -> Any:
         """What Numba takes it for, where another compiled function calls it."""
-        return import_module("numba").types.Dispatcher(self.dispatcher)
+        if self._part is None:
+            self._part = _compiler().part(self._function, self._options)
+        return import_module("numba").types.Dispatcher(self._part)
 
 
 #: Sums may be reordered, so that they are computed in vectors, in an order that is the same each time. NaN and infinities keep
@@ -186,6 +193,10 @@ class Native:
         return context.resolve_value_type(function)
 
 
+def _compiler() -> Any:
+    return import_module("chainrule.kernels.compiler")
+
+
 @cache
 def _native() -> Any:
     """The native module, with the pool ready, also after a fork."""
@@ -199,7 +210,7 @@ def _native() -> Any:
 
 parallel_for = Native("parallel_for", _native)
 carray = Native("carray", _native)
-array_at, gemm = Native("array_at", _native), Native("gemm", _native)
+address, array_at, gemm = Native("address", _native), Native("array_at", _native), Native("gemm", _native)
 
 
 def _scratch() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .layer import Native, array_at, compiled, parallel_for, transpose, vector_length
+from .layer import Native, address, array_at, compiled, parallel_for, transpose, vector_length
 from .memory import empty
 from .window import channels_first, channels_last
 
@@ -21,7 +21,7 @@ def microkernel() -> Any:
     return import_module("chainrule.kernels.microkernel")
 
 
-address, transpose_part = Native("address", microkernel), Native("transpose_part", microkernel)
+transpose_part = Native("transpose_part", microkernel)
 
 _SQUARE = 32  # rows and columns that are transposed together: so many lines of the nearest cache are in use
 _PANEL = 128  # positions

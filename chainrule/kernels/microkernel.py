@@ -32,19 +32,6 @@ HEIGHTS = (14, 8) if VECTOR == 64 or ARM else (6,)
 
 
 @intrinsic
-def address(typingctx: Any, array: Any) -> Any:
-    """Where an array's elements begin.
-
-    A number with a sign: that of ``array.ctypes.data`` has none, and Numba takes a sum of one with and one without for a float.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ptrtoint(context.make_array(array)(context, builder, args[0]).data, _WORD)
-
-    return types.intp(array), codegen
-
-
-@intrinsic
 def multiply_tile(
     typingctx: Any,
     base: Any,

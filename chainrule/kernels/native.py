@@ -11,19 +11,16 @@ import ctypes
 import platform
 import time
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
-from numba.core import cgutils, event
-from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.core.ccallback import CFunc
+from numba import carray, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from . import compiling
+from .compiler import c_function, part
 
 _WORD = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
@@ -171,25 +168,25 @@ _broadcast = _external("pthread_cond_broadcast", types.int32, types.intp)
 _create = _external("pthread_create", types.int32, types.intp, types.intp, types.intp, types.intp)
 
 
-@njit(cache=True)
+@part
 def _get(at: int, word: int) -> int:
     value: int = _load(at + 8 * word)
     return value
 
 
-@njit(cache=True)
+@part
 def _set(at: int, word: int, value: int) -> None:
     _store(at + 8 * word, value)
 
 
-@njit(cache=True)
+@part
 def _open(at: int) -> bool:
     """Whether there are blocks to take. Between two regions, the ticket says that all are taken that there can be."""
     ticket = _get(at, _TICKET)
     return bool((ticket & _MOST) + (ticket >> _BITS & _MOST) < _get(at, _BLOCKS))
 
 
-@njit(cache=True)
+@part
 def _take_blocks(at: int, step: int) -> int:
     """Take blocks of the region under way until none is left; how many these were.
 
@@ -214,7 +211,6 @@ def _take_blocks(at: int, step: int) -> int:
                 _mutex_unlock(at + 8 * _LOCK)
 
 
-@cfunc("void(intp)", cache=True)
 def _thread(index: int) -> None:
     """What a thread of the pool does, for ever."""
     at = _state_address()
@@ -233,7 +229,7 @@ def _thread(index: int) -> None:
         _add(at + 8 * _AWAKE, 1)
 
 
-@njit(cache=True)
+@part
 def _wake(at: int, helpers: int) -> None:
     """See to it that so many threads of the pool are awake."""
     for index in range(_get(at, _STARTED), helpers):
@@ -252,7 +248,7 @@ def _wake(at: int, helpers: int) -> None:
         _mutex_unlock(at + 8 * _LOCK)
 
 
-@njit(cache=True)
+@part
 def _finish(at: int, blocks: int) -> None:
     """Wait for the blocks that others have taken, and close the region."""
     until = _now() + _TO_WAKE
@@ -270,7 +266,6 @@ def _finish(at: int, blocks: int) -> None:
     )  # the next region's number, and nothing to take
 
 
-@cfunc("void(intp, intp, intp, intp, intp, intp)", cache=True)
 def _run_region(body: int, arguments: int, items: int, block: int, work: int, pace_at: int) -> None:
     """Call ``body(arguments, start, stop)`` for each block of items, on the pool's threads and this one.
 
@@ -324,7 +319,9 @@ def _run_region(body: int, arguments: int, items: int, block: int, work: int, pa
     _set(at, _BUSY, 0)
 
 
-llvm.add_symbol("chainrule_run_region", _run_region.address)
+_of_thread = c_function(_thread, types.void(types.intp))
+_of_region = c_function(_run_region, types.void(*[types.intp] * 6))
+llvm.add_symbol("chainrule_run_region", _of_region.address)
 
 # ---- what kernels call ----------------------------------------------------------------------------------------------------
 
@@ -368,6 +365,19 @@ def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: A
     return types.void(body, arguments, items, block), codegen
 
 
+@intrinsic
+def address(typingctx: Any, array: Any) -> Any:
+    """Where an array's elements begin.
+
+    A number with a sign: that of ``array.ctypes.data`` has none, and Numba takes a sum of one with and one without for a float.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(context.make_array(array)(context, builder, args[0]).data, _WORD)
+
+    return types.intp(array), codegen
+
+
 @njit(inline="always")
 def array_at(like: Any, address: int, length: int) -> Any:
     """A contiguous row of ``length`` numbers of an array's dtype, at an address."""
@@ -377,63 +387,57 @@ def array_at(like: Any, address: int, length: int) -> Any:
 # ---- matrix products --------------------------------------------------------------------------------------------------------
 
 
+_GEMM = ir.FunctionType(ir.VoidType(), [_WORD] * 13)
+
+
 @intrinsic
-def _call_gemm(typingctx: Any, like: Any, address: Any, numbers: Any, alpha: Any, beta: Any) -> Any:
-    """Call the C function at ``address`` with integers and two factors."""
-    scalar = like.dtype
+def _call_gemm(typingctx: Any, address: Any, numbers: Any) -> Any:
+    """Call the C function at ``address``."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        number = context.get_data_type(scalar)
-        kind = ir.FunctionType(ir.VoidType(), [*[_WORD] * len(numbers), number, number])
-        integers = cgutils.unpack_tuple(builder, args[2])
-        builder.call(builder.inttoptr(args[1], kind.as_pointer()), [*integers, *args[3:]])
+        builder.call(builder.inttoptr(args[0], _GEMM.as_pointer()), cgutils.unpack_tuple(builder, args[1]))
         return context.get_dummy_value()
 
-    return types.void(like, types.intp, numbers, scalar, scalar), codegen
+    return types.void(types.intp, numbers), codegen
 
 
-def gemm(a: Any, b: Any, out: Any, alpha: float = 1.0, beta: float = 0.0) -> None:
-    """Compute out = alpha a b + beta out: on all threads, or on the calling one where that is within a region already.
+def gemm(a: Any, b: Any, out: Any, plus: Any = None) -> None:
+    """Compute out = a b + plus: on all threads, or on the calling one where that is within a region already.
 
     Args:
         a: (m, k), of any strides.
         b: (k, n), of any strides.
-        out: (m, n), with contiguous rows. Where ``beta`` is 0 it is not read.
-        alpha: a factor.
-        beta: a factor.
+        out: (m, n), with contiguous rows.
+        plus: (n,) for all rows, contiguous; None for 0.
     """
     raise NotImplementedError("only within a compiled function")
 
 
 @overload(gemm)
-def _gemm(a: Any, b: Any, out: Any, alpha: Any = 1.0, beta: Any = 0.0) -> Any:
+def _gemm(a: Any, b: Any, out: Any, plus: Any = None) -> Any:
     where = _GEMM_32 if out.dtype == types.float32 else _GEMM_64
+    adds = isinstance(plus, types.Array)
 
-    def gemm(a: Any, b: Any, out: Any, alpha: Any = 1.0, beta: Any = 0.0) -> None:
+    def gemm(a: Any, b: Any, out: Any, plus: Any = None) -> None:
         # through an address: so what calls it is compiled without it
-        address = _load(_state_address() + 8 * where)
+        place, step = (plus.ctypes.data, 0) if adds else (out.ctypes.data, -1)
         numbers = (
             a.ctypes.data, a.strides[0], a.strides[1], b.ctypes.data, b.strides[0], b.strides[1],
-            out.ctypes.data, out.strides[0], out.shape[0], out.shape[1], a.shape[1],
+            out.ctypes.data, out.strides[0], place, step, out.shape[0], out.shape[1], a.shape[1],
         )  # fmt: skip
-        _call_gemm(out, address, numbers, out.dtype.type(alpha), out.dtype.type(beta))
+        _call_gemm(_load(_state_address() + 8 * where), numbers)
 
     return gemm
 
 
 def _gemm_to_compile(scalar: Any, word: int) -> Any:
     """What stands for the product in a dtype until its first call: compiles it, and puts it in its own place."""
-    c_scalar = ctypes.c_float if scalar is types.float32 else ctypes.c_double
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 11, c_scalar, c_scalar)
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 13)
 
     def first(*args: Any) -> None:
-        matrix = (
-            types.CPointer(scalar),
-            types.intp,
-            types.intp,
-        )  # where it is, and two strides; of the result, stride and rows
+        at, step = types.CPointer(scalar), types.intp
         function = import_module("chainrule.kernels.gemm").gemm
-        compiled = c_function(function, types.void(*matrix * 3, *[types.intp] * 2, scalar, scalar))
+        compiled = c_function(function, types.void(at, step, step, at, step, step, at, step, at, step, step, step, step))
         _compiled_gemm.append(compiled)  # or its code would be gone
         _state[word] = compiled.address
         kind(compiled.address)(*args)
@@ -454,7 +458,7 @@ def start(threads: int) -> None:
         ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(llvm.address_of_symbol(name))(
             _state[at:].ctypes.data, None
         )
-    _state[_THREADS], _state[_THREAD_AT], _state[_TICKET] = threads, _thread.address, _MOST
+    _state[_THREADS], _state[_THREAD_AT], _state[_TICKET] = threads, _of_thread.address, _MOST
     for word, first in _first_gemm.items():
         _state[word] = ctypes.cast(first, ctypes.c_void_p).value or 0
 
@@ -462,41 +466,3 @@ def start(threads: int) -> None:
 def set_threads(threads: int) -> None:
     """Let so many threads work on a region; those that there are already sleep on."""
     _state[_THREADS] = threads
-
-
-class _Announcer(event.Listener):  # type: ignore[misc]
-    """Tells of what Numba compiles."""
-
-    def on_start(self, event: Any) -> None:
-        compiling.begins()
-
-    def on_end(self, event: Any) -> None:
-        compiling.ends()
-
-
-event.register("numba:compile", _Announcer())
-
-
-class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk, for which all the kernels' sources together say what is out of date: they call each other."""
-
-    def __init__(self, function: Any):
-        super().__init__(function)
-        files = sorted(Path(__file__).parent.glob("*.py"))
-        stamp = tuple(n for f in files for n in (f.stat().st_mtime_ns, f.stat().st_size))
-        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
-
-
-def jit(function: Any, options: dict[str, Any]) -> Any:
-    """Numba's dispatcher of a function, which keeps on disk what it compiles."""
-    dispatcher = njit(**options)(function)
-    dispatcher._cache = _Cache(function)
-    return dispatcher
-
-
-def c_function(function: Any, signature: Any) -> Any:
-    """A C function, kept on disk."""
-    compiled: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
-    compiled._cache = _Cache(function)
-    compiled.compile()
-    return compiled

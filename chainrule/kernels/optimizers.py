@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..core.arrays import Array, ndarray
-from .layer import IN_ORDER, array_at, compiled, enabled, exact, parallel_for
+from .layer import array_at, compiled, enabled, exact, inlined, parallel_for
 
 #: Maps an element's p, its gradient, its state and constants to the next p and state, both states as tuples.
 Rule = Callable[[Any, Any, Any, Any], Any]
@@ -277,9 +277,7 @@ def _compiled(rule: Rule, kept: tuple[bool, ...], n_constants: int) -> Callable[
         state="".join(f"s{i}[i], " if keeps else "zero, " for i, keeps in enumerate(kept)),
         store="\n            ".join([f"s{i}[i] = after[{i}]" for i, keeps in enumerate(kept) if keeps]),
     )
-    options = {"error_model": "numpy", "fastmath": set(IN_ORDER), "forceinline": True}
-    rule = import_module("numba").njit(**options)(rule)
-    names: dict[str, Any] = {"rule": rule, "array_at": array_at, "parallel_for": parallel_for, "__name__": __name__}
+    names: dict[str, Any] = {"rule": inlined(rule), "array_at": array_at, "parallel_for": parallel_for, "__name__": __name__}
     exec(compile(source, __file__, "exec"), names)  # a file that is there, beside which Numba keeps what it compiles
     names[name] = exact(names[name])
     return exact(names[f"{name}_of_all"])

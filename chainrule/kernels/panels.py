@@ -35,14 +35,16 @@ def multiply(a: Any, panels: Any, out: Any, alpha: float, beta: float) -> None:
     Args:
         a: (m, k), in any order in memory.
         panels: as ``panels_of`` makes them.
-        out: (m, n), with contiguous rows. Where ``beta`` is 0 it is not read.
+        out: (m, n), with contiguous rows.
+        alpha: a factor.
+        beta: 1 or 0; then ``out`` is not read.
     """
     (m, k), n = a.shape, out.shape[1]
     rows, columns, item = low_tile_rows(), tile_columns(out), out.itemsize
-    scale, factor, none = out.dtype.type(alpha), out.dtype.type(beta), out.dtype.type(0)
+    scale = out.dtype.type(alpha)
     a_row, a_column, out_row = a.strides[0] // item, a.strides[1] // item, out.strides[0] // item
-    edge, whole = np.empty((rows, columns), out.dtype), m - m % rows if m % rows != 1 else m
-    last = np.zeros((rows if whole < m else 0, k), out.dtype)
+    edge, whole = np.zeros((rows + 1, columns), out.dtype), m - m % rows if m % rows != 1 else m
+    last, nothing = np.zeros((rows if whole < m else 0, k), out.dtype), edge[rows].ctypes.data
     for r in range(whole, m):
         last[r - whole] = a[r]
     for q in range((n + columns - 1) // columns):
@@ -51,11 +53,13 @@ def multiply(a: Any, panels: Any, out: Any, alpha: float, beta: float) -> None:
             height = min(rows, m - r)
             left, row, column = (a[r:].ctypes.data, a_row, a_column) if r < whole else (last.ctypes.data, k, 1)
             place, within = out.ctypes.data + r * out.strides[0] + q * columns * item, filled == columns and height in (1, rows)
-            # what reaches over the edge is computed whole, and copied in part
-            target, step, kept = (place, out_row, factor) if within else (edge.ctypes.data, columns, none)
+            added, added_row = (nothing, 0) if beta == 0 else (place, out_row)
+            target, step, known, known_row = place, out_row, added, added_row
+            if not within:  # what reaches over the edge is computed whole, and copied in part
+                target, step, known, known_row = edge.ctypes.data, columns, nothing, 0
             if height == 1:
-                row_tile(out, k, left, row, column, b, columns, target, step, scale, kept)
+                row_tile(out, k, left, row, column, b, columns, target, step, known, known_row, scale)
             else:
-                low_tile(out, k, left, row, column, b, columns, target, step, scale, kept)
+                low_tile(out, k, left, row, column, b, columns, target, step, known, known_row, scale)
             if not within:
-                add_part(edge, out, place, height, filled, factor)
+                add_part(edge, out, place, height, filled, added, added_row)

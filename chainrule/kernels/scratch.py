@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from .compiler import part
 from .native import array_at
 
 _WORD = ir.IntType(64)
@@ -53,7 +54,7 @@ def _put(typingctx: Any, index: Any, address: Any) -> Any:
     return types.boolean(types.intp, types.intp), codegen
 
 
-@njit
+@part
 def _size(bytes: int) -> int:
     """Which of the sizes a piece has."""
     size = 0
@@ -62,7 +63,7 @@ def _size(bytes: int) -> int:
     return size
 
 
-@njit
+@part
 def borrow(like: Any, length: int) -> Any:
     """A row of numbers of an array's dtype, with any contents, for who says ``give_back`` in the end."""
     size = _size(length * like.itemsize)
@@ -76,7 +77,7 @@ def borrow(like: Any, length: int) -> Any:
     return array_at(like, address, length)
 
 
-@njit
+@part
 def give_back(borrowed: Any) -> None:
     """Let others have what was borrowed, in any shape."""
     size = _size(borrowed.size * borrowed.itemsize)

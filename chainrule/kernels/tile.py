@@ -24,18 +24,20 @@ LOW_TILE_ROWS = 8 if TILE_ROWS == 12 else 4
 def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
     @intrinsic
     def tile(typingctx: Any, like: Any, k: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, out: Any, out_row: Any,
-             alpha: Any, beta: Any) -> Any:  # fmt: skip
-        """Compute out = alpha a b + beta out for a tile: all its sums stay in registers over the whole of ``k``.
+             plus: Any, plus_row: Any, alpha: Any) -> Any:  # fmt: skip
+        """Compute out = alpha a b + plus for a tile: all its sums stay in registers over the whole of ``k``.
 
-        ``a``, ``b`` and ``out`` are addresses, steps count numbers, and ``like`` is an array of their dtype. The rows of ``b``
-        and ``out`` are contiguous.
+        ``a``, ``b``, ``out`` and ``plus`` are addresses, steps count numbers, and ``like`` is an array of their dtype. The rows
+        of ``b``, ``out`` and ``plus`` are contiguous.
         """
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            k, a, *steps_and_places, alpha, beta = args[1:]
+            k, a, *steps_and_places, alpha = args[1:]
             v = Vectors(builder, like.dtype)
-            a_row, a_step, b, b_step, out, out_row = steps_and_places
-            a_row, a_step, b_step, out_row = (builder.mul(n, _WORD(v.size)) for n in (a_row, a_step, b_step, out_row))
+            a_row, a_step, b, b_step, out, out_row, plus, plus_row = steps_and_places
+            a_row, a_step, b_step, out_row, plus_row = (
+                builder.mul(n, _WORD(v.size)) for n in (a_row, a_step, b_step, out_row, plus_row)
+            )
             sums = v.sums(rows, vectors)
             for place in (place for row in sums for place in row):
                 builder.store(v.constant(0), place)
@@ -46,21 +48,14 @@ def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
                     x = v.broadcast(builder.add(left, builder.mul(a_row, _WORD(r))))
                     for column, place in zip(columns, row, strict=True):
                         builder.store(v.multiply_add(x, column, builder.load(place)), place)
-
-            alphas, betas = v.spread(alpha), v.spread(beta)
-            with builder.if_else(builder.fcmp_ordered("==", beta, v.scalar(0.0))) as branches:
-                for branch, reads in zip(branches, (False, True), strict=True):
-                    with branch:
-                        for r, row in enumerate(sums):
-                            at = builder.add(out, builder.mul(out_row, _WORD(r)))
-                            for j, place in enumerate(row):
-                                value = builder.fmul(builder.load(place), alphas)
-                                if reads:
-                                    value = v.multiply_add(betas, v.load(at, j * VECTOR), value)
-                                v.store(value, at, j * VECTOR)
+            alphas = v.spread(alpha)
+            for r, row in enumerate(sums):
+                to, added = (builder.add(x, builder.mul(n, _WORD(r))) for x, n in ((out, out_row), (plus, plus_row)))
+                for j, place in enumerate(row):
+                    v.store(v.multiply_add(alphas, builder.load(place), v.load(added, j * VECTOR)), to, j * VECTOR)
             return context.get_dummy_value()
 
-        return types.void(like, *[types.intp] * 8, like.dtype, like.dtype), codegen
+        return types.void(like, *[types.intp] * 10, like.dtype), codegen
 
     return tile
 
