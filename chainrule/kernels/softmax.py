@@ -15,7 +15,7 @@ from .memory import empty
 
 Axes = int | tuple[int, ...]
 
-_LEAST = 1024  # elements from which on the compiled versions are faster
+_LEAST = 256  # elements from which on the compiled versions are faster
 _BLOCK = 16384  # elements
 _LONG = 128  # elements of a row that is computed by itself
 _TILE = 2048  # elements of short rows that are computed together, in the nearest cache
