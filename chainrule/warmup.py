@@ -9,7 +9,7 @@ import numpy as np
 
 from . import nn, optim
 from .core.variable import Parameter, Variable
-from .functional import cross_entropy, scaled_dot_product_attention
+from .functional import binary_cross_entropy_with_logits, cross_entropy, scaled_dot_product_attention
 
 
 def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
@@ -48,6 +48,9 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
     def classify() -> None:
         cross_entropy(Variable(array(256, 64)), rng.integers(64, size=256)).backward()
 
+    def decide() -> None:
+        binary_cross_entropy_with_logits(Variable(array(256, 64)), array(256, 64)).backward()
+
     def attend() -> None:
         q, k, v = (Variable(array(2, 4, 128, 32)) for _ in range(3))
         scaled_dot_product_attention(q, k, v, is_causal=True).sum().backward()
@@ -63,7 +66,7 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
     wide = nn.Linear(256, 256)
     return {
         "linear and Adam": through(wide, 256, 256, steps=lambda p: optim.Adam(p)),
-        "AdamW": through(wide, 256, 256, steps=lambda p: optim.AdamW(p)),
+        "AdamW, no bias": through(nn.Linear(256, 256, bias=False), 256, 256, steps=lambda p: optim.AdamW(p)),
         "SGD with momentum": through(wide, 256, 256, steps=lambda p: optim.SGD(p, 0.01, momentum=0.9)),
         "clipping": clip,
         "relu": through(nn.ReLU(), 256, 256),
@@ -72,6 +75,7 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "silu": through(nn.SiLU(), 256, 256),
         "softmax": through(nn.Softmax(-1), 256, 256),
         "cross-entropy": classify,
+        "binary cross-entropy": decide,
         "dropout": through(nn.Dropout(), 256, 256),
         "embedding": embed,
         "layer norm": through(nn.LayerNorm(256), 256, 256),
@@ -79,7 +83,9 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "max pool": on_images(nn.MaxPool2d(2), 32),
         "average pool": on_images(nn.AvgPool2d(2), 32),
         "convolution of images": through(nn.Conv2d(1, 32, 3, padding=1), 8, 1, 32, 32),
+        "few channels": through(nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5)), 32, 1, 28, 28),
         "convolution 3x3": on_images(nn.Conv2d(32, 32, 3, padding=1), 32),
+        "convolution 3x3, many channels": on_images(nn.Conv2d(64, 64, 3, padding=1), 64),
         "convolution 3x3, stride 2": on_images(nn.Conv2d(32, 64, 3, 2, 1), 32),
         "convolution 1x1": on_images(nn.Conv2d(32, 64, 1), 32),
         "convolution 5x5": on_images(nn.Conv2d(32, 32, 5), 32),

@@ -406,3 +406,12 @@ def test_attention_does_not_depend_on_the_number_of_threads():
     cr.set_num_threads(before)
     for others in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], others, strict=True))
+
+
+@pytest.mark.parametrize("queries", [1, 3, 4, 5])
+def test_few_queries_of_many_keys(queries):
+    q, k, v = (rng.standard_normal((2, 3, n, 20)).astype(np.float32) for n in (queries, 101, 101))
+    seen = rng.random((2, 1, queries, 101)) < 0.5
+    y = F.scaled_dot_product_attention(q, k.swapaxes(1, 2).copy().swapaxes(1, 2), v, seen)
+    expected = torch.nn.functional.scaled_dot_product_attention(*map(torch.tensor, (q, k, v, seen)))
+    np.testing.assert_allclose(y, expected.numpy(), 2e-5, 2e-5)

@@ -23,6 +23,7 @@ from .panels import multiply, panels_of
 
 _ITEMS = 16  # at least, among threads
 _LANES = 32
+_FEW = 4  # queries
 
 
 def kept(seed: int, shape: tuple[int, ...], p: float) -> Array:
@@ -153,12 +154,17 @@ def _attention_block(
         part, b, h = item % parts, item // parts // heads, item // parts % heads
         first, last = blocks * part // parts * rows, min(blocks * (part + 1) // parts * rows, length)
         seen = min(keys, last) if causal else keys
-        of_keys, of_values = panels_of(k[b, h, :seen].T), panels_of(v[b, h, :seen])
+        few = last - first <= _FEW  # to copy the keys would take longer than to multiply by them
+        copied = 0 if few else seen
+        of_keys, of_values = panels_of(k[b, h, :copied].T), panels_of(v[b, h, :copied])
         for q0 in range(first, last, rows):
             q1 = min(q0 + rows, last)
             seen = min(keys, q1) if causal else keys
             weights = scores[: q1 - q0, :seen]
-            multiply(q[b, h, q0:q1], of_keys, weights, scale, 0.0)
+            if few:
+                _scores_of_few(q[b, h, q0:q1], k[b, h, :seen], q.dtype.type(scale), weights)
+            else:
+                multiply(q[b, h, q0:q1], of_keys, weights, scale, 0.0)
             for r in range(q1 - q0):
                 row = scores[r, :seen]
                 visible = min(seen, q0 + r + 1) if causal else seen
@@ -184,9 +190,42 @@ def _attention_block(
                     row[j] *= share
                 if threshold > 0:
                     _drop(row, q.dtype.type(enlarge), threshold, _key(seed, (b * heads + h) * length + q0 + r))
-            multiply(weights, of_values, out[b, h, q0:q1], 1.0, 0.0)
+            if few:
+                _means_of_few(weights, v[b, h, :seen], out[b, h, q0:q1])
+            else:
+                multiply(weights, of_values, out[b, h, q0:q1], 1.0, 0.0)
         give_back(of_keys)
         give_back(of_values)
+
+
+@compiled
+def _scores_of_few(q: Any, k: Any, scale: Any, scores: Any) -> None:
+    for r in range(len(q)):
+        query = array_at(q, q[r:].ctypes.data, q.shape[1])
+        for j in range(len(k)):
+            key, total = array_at(k, k[j:].ctypes.data, q.shape[1]), q.dtype.type(0)
+            for e in range(len(query)):
+                total += query[e] * key[e]
+            scores[r, j] = scale * total
+
+
+@compiled
+def _means_of_few(weights: Any, v: Any, out: Any) -> None:
+    n = out.shape[1]
+    for r in range(len(out)):
+        row, whole = array_at(out, out[r:].ctypes.data, n), len(v) // 4 * 4
+        for e in range(n):
+            row[e] = 0
+        for j in range(0, whole, 4):
+            x0, x1, x2, x3 = weights[r, j], weights[r, j + 1], weights[r, j + 2], weights[r, j + 3]
+            v0, v1 = array_at(v, v[j:].ctypes.data, n), array_at(v, v[j + 1 :].ctypes.data, n)
+            v2, v3 = array_at(v, v[j + 2 :].ctypes.data, n), array_at(v, v[j + 3 :].ctypes.data, n)
+            for e in range(n):
+                row[e] += x0 * v0[e] + x1 * v1[e] + x2 * v2[e] + x3 * v3[e]
+        for j in range(whole, len(v)):
+            x, source = weights[r, j], array_at(v, v[j:].ctypes.data, n)
+            for e in range(n):
+                row[e] += x * source[e]
 
 
 @compiled
