@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from . import convolution_depthwise as depthwise
 from . import convolution_direct as direct
+from . import convolution_planes as planes
 from . import convolution_winograd as winograd
 from .layer import compiled, dense, kernel, parallel_for
 from .matmul import column_sums
@@ -52,6 +54,10 @@ def _(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) 
         y = winograd.convolve(x, weight, bias, window)
         if y is not None:
             return y
+    if planes.suits(x, weight.shape, groups) and x.flags.c_contiguous:
+        return planes.convolve(x, weight, bias, window, groups)
+    if depthwise.suits(x, weight.shape, groups):
+        return depthwise.convolve(x, weight, bias, window)
     return direct.convolve(x, weight, bias, window, groups)
 
 
@@ -82,6 +88,12 @@ def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, g
         x = winograd.convolve(g, weight, bias, around, transposed=True)
         if x is not None:
             return x
+    if around is not None and groups > 1 and planes.suits(g, weight.shape, groups) and g.flags.c_contiguous:
+        return planes.convolve(g, _turned(weight, groups), bias, around, groups)
+    if around is not None and weight.shape[1] == 1 and depthwise.suits(g, weight.shape, groups):
+        return depthwise.convolve(g, _turned(weight, groups), bias, around)
+    if planes.is_few(weight.shape, len(size)) and (groups == 1 or g.flags.c_contiguous):
+        return planes.convolve_input(g, weight, bias, size, window, groups)
     return direct.convolve_input(g, weight, bias, size, window, groups)
 
 
@@ -106,6 +118,10 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
         weight = winograd.convolve_weight(x, g, window)
         if weight is not None:
             return weight
+    if planes.suits_weight(x, g, window, groups):
+        return planes.convolve_weight(x, g, window, groups)
+    if depthwise.suits(x, (g.shape[1],), groups) or depthwise.suits(g, (g.shape[1],), groups):
+        return depthwise.convolve_weight(x, g, window)
     return direct.convolve_weight(x, g, window, groups)
 
 

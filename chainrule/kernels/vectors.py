@@ -76,6 +76,31 @@ class Vectors:
         function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, kinds), name)
         return self.builder.call(function, arguments)
 
+    def within(self, first: Any, stop: Any) -> Any:
+        """Which lanes are from the one number up to the other."""
+        return self.builder.and_(self.builder.not_(self.below(first)), self.below(stop))
+
+    @property
+    def mask_size(self) -> int:
+        """Bytes of a mask in bits."""
+        return max(1, int(self.lanes) // 8)
+
+    def mask_at(self, address: Any, index: int) -> Any:
+        """Which lanes the bits at an address say, ``index`` masks on."""
+        kind, size = ir.IntType(8 * self.mask_size), self.mask_size
+        bits = self.builder.load(self._pointer(address, index * size, kind))
+        if self.lanes < 8:
+            bits = self.builder.trunc(bits, ir.IntType(self.lanes))
+        return self.builder.bitcast(bits, ir.VectorType(ir.IntType(1), self.lanes))
+
+    def store_first(self, vector: Any, address: Any, count: Any) -> None:
+        """Store the first ``count`` lanes, or all, for which some processors are faster without a mask."""
+        with self.builder.if_else(self.builder.icmp_signed(">=", count, _WORD(self.lanes))) as (whole, in_part):
+            with whole:
+                self.store(vector, address)
+            with in_part, self.builder.if_then(self.builder.icmp_signed(">", count, _WORD(0))):
+                self.store_some(vector, address, self.below(count))
+
     def expect(self, address: Any, distance: int) -> None:
         """Bring a line of the cache here that will be written."""
         pointer = ir.IntType(8).as_pointer()
@@ -121,6 +146,6 @@ class Vectors:
 
     def spread(self, scalar: Any) -> Any:
         """A number in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(_INDEX, 0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, self.lanes), [0] * self.lanes))
