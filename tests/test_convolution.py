@@ -11,6 +11,8 @@ import chainrule.functional as F
 from chainrule import nn
 from chainrule.kernels import convolution as kernels
 from chainrule.kernels import convolution_direct as direct
+from chainrule.kernels import convolution_few as few
+from chainrule.kernels import convolution_gradient as gradient
 from chainrule.kernels import convolution_winograd as winograd
 from chainrule.kernels.layer import enabled
 from chainrule.kernels.window import Window
@@ -253,6 +255,11 @@ DIRECT = {
     "one pixel": ((2, 70, 4, 5), (33, 70, 1, 1), Window.of((1, 1)), 1),
     "one of all": ((1, 1, 1, 1), (1, 1, 1, 1), Window.of((1, 1)), 1),
     "few positions": ((2, 50, 5, 6), (150, 50, 3, 3), Window.of((3, 3), 2, 1), 1),
+    "few positions and stride 1": ((1, 70, 5, 5), (120, 70, 3, 3), Window.of((3, 3), padding=1), 1),
+    "patches": ((2, 8, 12, 9), (40, 8, 3, 3), Window.of((3, 3), 3), 1),
+    "one pixel and stride": ((2, 40, 9, 7), (35, 40, 1, 1), Window.of((1, 1), 2), 1),
+    "elements that see nothing": ((2, 9, 1, 1), (20, 9, 3, 3), Window.of((3, 3), 2, 1), 1),
+    "channels that fill no vector": ((2, 37, 11, 13), (45, 37, 3, 3), Window.of((3, 3), padding=1), 1),
     "first layer": ((3, 1, 12, 13), (6, 1, 5, 5), Window.of((5, 5), padding=2), 1),
     "to one channel": ((2, 20, 9, 8), (1, 20, 3, 3), Window.of((3, 3), 1, 1), 1),
     "many positions": ((3, 3, 40, 37), (8, 3, 3, 3), Window.of((3, 3), 1, 1), 1),
@@ -296,7 +303,12 @@ def test_direct_kernels(case, dtype):
     for a, h in zip(in_memory_orders(x), in_memory_orders(g), strict=True):
         close(direct.convolve(a, weight, bias, window, groups), expected, tolerance)
         close(direct.convolve_input(h, weight, more, x.shape[2:], window, groups), expected_input, tolerance)
-        close(direct.convolve_weight(a, h, window, groups), expected_weight, tolerance)
+        if few.pays(len(x), weight, expected.shape[2:], groups):
+            close(few.convolve(a, weight, bias, window), expected, tolerance)
+        if 1 < groups == x.shape[1] == g.shape[1]:
+            close(direct.convolve_depthwise_weight(a, h, window), expected_weight, tolerance)
+        else:
+            close(gradient.convolve_weight(a, h, window, groups), expected_weight, tolerance)
     close(
         direct.convolve(x, weight, None, window, groups), kernels.convolve.reference(x, weight, None, window, groups), tolerance
     )

@@ -18,6 +18,8 @@ import numpy as np
 from ..core.arrays import Array
 from . import convolution_depthwise as depthwise
 from . import convolution_direct as direct
+from . import convolution_few as few
+from . import convolution_gradient as gradient
 from . import convolution_planes as planes
 from . import convolution_winograd as winograd
 from .layer import compiled, dense, kernel, parallel_for
@@ -58,6 +60,8 @@ def _(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) 
         return planes.convolve(x, weight, bias, window, groups)
     if depthwise.suits(x, weight.shape, groups):
         return depthwise.convolve(x, weight, bias, window)
+    if few.pays(len(x), weight, window.output_size(x.shape[2:]), groups):
+        return few.convolve(x, weight, bias, window)
     return direct.convolve(x, weight, bias, window, groups)
 
 
@@ -122,7 +126,9 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
         return planes.convolve_weight(x, g, window, groups)
     if depthwise.suits(x, (g.shape[1],), groups) or depthwise.suits(g, (g.shape[1],), groups):
         return depthwise.convolve_weight(x, g, window)
-    return direct.convolve_weight(x, g, window, groups)
+    if 1 < groups == x.shape[1] == g.shape[1]:
+        return direct.convolve_depthwise_weight(x, g, window)
+    return gradient.convolve_weight(x, g, window, groups)
 
 
 @kernel

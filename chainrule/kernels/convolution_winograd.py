@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from .convolution_direct import correlate_tile, measures, multiply_tile, tile
+from .convolution_direct import multiply_tile
+from .convolution_gradient import correlate_tile
+from .convolution_plan import measures, tile
 from .layer import Native, address, compiled, parallel_for
 from .layout import microkernel, pad
-from .memory import empty
+from .memory import empty, empty_images
 from .threads import get_num_threads
-from .window import Size, Window, channels_first
+from .window import Size, Window, channels_last
 
 between_input, between_weight = Native("winograd_input", microkernel), Native("winograd_weight", microkernel)
 between_output, between_gradient = Native("winograd_output", microkernel), Native("winograd_output_transposed", microkernel)
@@ -58,7 +60,8 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, transp
     o = weight.shape[1] if transposed else weight.shape[0]
     height, width = window.output_size(x.shape[2:])
     image = pad(x, ((0, 0), (0, 0)))
-    y = empty((n, height, width, o), x.dtype)
+    result = empty_images((n, o, height, width), x.dtype)
+    y = channels_last(result)
     tiles = n * -(-height // 4) * -(-width // 4)
     shape = tile(1 << 20, o, x.dtype)
     panels = -(-o // measures(shape)[1])
@@ -80,7 +83,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, transp
         products = empty((len(busy), 36, rows, wide), x.dtype)
         factors = empty((len(busy), 36, channels, wide), x.dtype)
         _by_panels(image, before, weight, transposed, start, y, tiles, shape, busy, overflow, seen, products, factors)
-    return None if overflow[0] else channels_first(y)
+    return None if overflow[0] else result
 
 
 def convolve_weight(x: Array, g: Array, window: Window) -> Array | None:
@@ -185,10 +188,12 @@ def _multiply(seen: Any, count: int, factors: Any, products: Any, shape: Any) ->
                 address(whole),
                 1,
                 channels,
+                item,
                 weight,
                 address(zeros),
                 out,
                 address(ends),
+                width,
                 shape,
             )
 

@@ -60,6 +60,16 @@ def empty_like(x: Array) -> Array:
     return np.ndarray(x.shape, x.dtype, _lease(x.nbytes), 0, strides)
 
 
+def empty_images(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array (N, C, *size) with any contents, whose channels lie last in memory."""
+    n, channels, *size = shape
+    last, item = (n, *size, channels), np.dtype(dtype).itemsize
+    if prod(shape) * item < LARGE:
+        return np.moveaxis(np.empty(last, dtype), -1, 1)
+    strides = [prod(last[i + 1 :]) * item for i in range(len(last))]
+    return np.ndarray(shape, dtype, _lease(prod(shape) * item), 0, (strides[0], strides[-1], *strides[1:-1]))
+
+
 def _lease(size: int) -> _Lease:
     """So many bytes of memory, or a few more."""
     global _kept

@@ -31,67 +31,85 @@ _WORD = ir.IntType(64)
 HEIGHTS = (14, 8) if VECTOR == 64 or ARM else (6,)
 
 
-@intrinsic
-def multiply_tile(
-    typingctx: Any,
-    base: Any,
-    rows: Any,
-    parts: Any,
-    count: Any,
-    length: Any,
-    weights: Any,
-    bias: Any,
-    out: Any,
-    places: Any,
-    shape: Any,
-) -> Any:
-    """A tile of a product of gathered rows: out[m] = bias + sum over p, i of x[m, p, i] weights[p length + i].
+def _product_tile(strided: bool) -> Any:
+    @intrinsic
+    def multiply_tile(
+        typingctx: Any,
+        base: Any,
+        rows: Any,
+        parts: Any,
+        count: Any,
+        length: Any,
+        step: Any,
+        weights: Any,
+        bias: Any,
+        out: Any,
+        places: Any,
+        columns: Any,
+        shape: Any,
+    ) -> Any:
+        """A tile of a product of gathered rows: out[m] = bias + sum over p, i of x[m, p, i] weights[p length + i].
 
-    Args:
-        base: an address in x.
-        rows: the address of the distance of each row m from ``base``.
-        parts: the address of the distance of each part p from a row's beginning.
-        count: how many parts.
-        length: how many elements of x a part has, one after the other.
-        weights: the address of a contiguous (count length, width) matrix.
-        bias: the address of (width,).
-        out: an address in the result.
-        places: the address of the distance of each row of the result from ``out``.
-        shape: the tile's.
-    """
-    signature = types.void(*[types.intp] * 9, shape)
+        Args:
+            base: an address in x.
+            rows: the address of the distance of each row m from ``base``.
+            parts: the address of the distance of each part p from a row's beginning.
+            count: how many parts.
+            length: how many elements of x a part has.
+            step: their distance, where it is ``strided``; else they lie one after the other.
+            weights: the address of a contiguous (count length, width) matrix.
+            bias: the address of as many numbers as there are columns.
+            out: an address in the result.
+            places: the address of the distance of each row of the result from ``out``.
+            columns: how many of the tile's columns there are in the bias and the result, if not all.
+            shape: the tile's.
+        """
+        signature = types.void(*[types.intp] * 11, shape)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        base, rows, parts, count, length, weights, bias, out, places, _ = args
-        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
-        sums = tile.sums(high, wide)
-        for v in range(wide):
-            start = tile.load(bias, v * VECTOR)
-            for m in range(high):
-                builder.store(start, sums[m][v])
-        results = [builder.add(out, tile.word(places, m)) for m in range(high)]
-        for result in results:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            base, rows, parts, count, length, step, weights, bias, out, places, columns, _ = args
+            tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
+            sums = tile.sums(high, wide)
+            # which lanes of each vector there are; the last vector may have fewer
+            there = [tile.below(builder.sub(columns, _WORD(v * tile.lanes))) for v in range(wide)]
             for v in range(wide):
-                tile.expect(result, v * VECTOR)
-        weight = cgutils.alloca_once_value(builder, weights)
-        with cgutils.for_range(builder, count) as part:
-            shift = builder.add(base, tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0))
-            starts = [builder.add(shift, tile.word(rows, m)) for m in range(high)]
-            with cgutils.for_range(builder, length) as element:
-                at = builder.load(weight)
-                columns = [tile.load(at, v * VECTOR) for v in range(wide)]
-                builder.store(builder.add(at, _WORD(wide * VECTOR)), weight)
-                distance = builder.mul(element.index, _WORD(tile.size))
+                start = tile.load_some(builder.add(bias, _WORD(v * VECTOR)), there[v])
                 for m in range(high):
-                    x = tile.broadcast(builder.add(starts[m], distance))
-                    for v in range(wide):
-                        builder.store(tile.multiply_add(x, columns[v], builder.load(sums[m][v])), sums[m][v])
-        for m, result in enumerate(results):
-            for v in range(wide):
-                tile.store(builder.load(sums[m][v]), result, v * VECTOR)
-        return context.get_dummy_value()
+                    builder.store(start, sums[m][v])
+            results = [builder.add(out, tile.word(places, m)) for m in range(high)]
+            for result in results:
+                for v in range(wide):
+                    tile.expect(result, v * VECTOR)
+            weight = cgutils.alloca_once_value(builder, weights)
+            with cgutils.for_range(builder, count) as part:
+                shift = builder.add(base, tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0))
+                starts = [builder.add(shift, tile.word(rows, m)) for m in range(high)]
+                with cgutils.for_range(builder, length) as element:
+                    at = builder.load(weight)
+                    factors = [tile.load(at, v * VECTOR) for v in range(wide)]
+                    builder.store(builder.add(at, _WORD(wide * VECTOR)), weight)
+                    distance = builder.mul(element.index, step if strided else _WORD(tile.size))
+                    for m in range(high):
+                        x = tile.broadcast(builder.add(starts[m], distance))
+                        for v in range(wide):
+                            builder.store(tile.multiply_add(x, factors[v], builder.load(sums[m][v])), sums[m][v])
+            with builder.if_else(builder.icmp_signed(">=", columns, _WORD(wide * tile.lanes))) as (whole, partly):
+                with whole:
+                    for m, result in enumerate(results):
+                        for v in range(wide):
+                            tile.store(builder.load(sums[m][v]), result, v * VECTOR)
+                with partly:
+                    for m, result in enumerate(results):
+                        for v in range(wide):
+                            tile.store_some(builder.load(sums[m][v]), builder.add(result, _WORD(v * VECTOR)), there[v])
+            return context.get_dummy_value()
 
-    return signature, codegen
+        return signature, codegen
+
+    return multiply_tile
+
+
+multiply_tile, multiply_strided_tile = _product_tile(False), _product_tile(True)
 
 
 @intrinsic
@@ -235,28 +253,52 @@ def scale_sums_tile(
     return signature, codegen
 
 
-@intrinsic
-def transpose_part(typingctx: Any, x: Any, step: Any, height: Any, width: Any, out: Any, out_step: Any, zero: Any) -> Any:
-    """Transpose a matrix of at most as many rows and columns as a vector has lanes; nothing beyond it is read or written."""
+def _transposition(scattered: bool) -> Any:
+    @intrinsic
+    def transpose(typingctx: Any, x: Any, step: Any, height: Any, width: Any, out: Any, places: Any, zero: Any) -> Any:
+        """Transpose a matrix of at most as many rows and columns as a vector has lanes; nothing beyond it is read or written.
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, step, height, width, out, out_step, _ = args
-        vectors = Vectors(builder, zero)
-        none = _WORD(0)
+        Args:
+            x: an address.
+            step: the bytes from row to row.
+            height: how many rows.
+            width: how many columns.
+            out: an address.
+            places: the bytes from row to row of the result; where it is ``scattered``, the address of each row's distance.
+            zero: of the dtype.
+        """
 
-        def rows(base: Any, step: Any, count: Any, length: Any) -> Any:
-            """Each row's address, and which of its lanes there are; for rows that there are not, the first one's and none."""
-            for i in range(vectors.lanes):
-                there = builder.icmp_signed("<", _WORD(i), count)
-                at = builder.add(base, builder.select(there, builder.mul(step, _WORD(i)), none))
-                yield at, vectors.below(builder.select(there, length, none))
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x, step, height, width, out, places, _ = args
+            vectors = Vectors(builder, zero)
+            none = _WORD(0)
 
-        square = vectors.transposed([vectors.load_some(at, lanes) for at, lanes in rows(x, step, height, width)])
-        for row, (at, lanes) in zip(square, rows(out, out_step, width, height), strict=True):
-            vectors.store_some(row, at, lanes)
-        return context.get_dummy_value()
+            def lanes(i: int, count: Any, length: Any) -> Any:
+                """Which lanes of a row there are."""
+                return vectors.below(builder.select(builder.icmp_signed("<", _WORD(i), count), length, none))
 
-    return types.void(*[types.intp] * 6, zero), codegen
+            def present(i: int, count: Any) -> Any:
+                """The row's number, or the first one's if it is not there."""
+                return builder.select(builder.icmp_signed("<", _WORD(i), count), _WORD(i), none)
+
+            rows = [
+                vectors.load_some(builder.add(x, builder.mul(step, present(i, height))), lanes(i, height, width))
+                for i in range(vectors.lanes)
+            ]
+            for i, row in enumerate(vectors.transposed(rows)):
+                k = present(i, width)
+                distance = (
+                    vectors.word(builder.add(places, builder.mul(k, _WORD(8))), 0) if scattered else builder.mul(places, k)
+                )
+                vectors.store_some(row, builder.add(out, distance), lanes(i, width, height))
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 6, zero), codegen
+
+    return transpose
+
+
+transpose_part, transpose_to = _transposition(False), _transposition(True)
 
 
 _Matrix = tuple[tuple[Fraction, ...], ...]
