@@ -278,6 +278,26 @@ def test_generation_order_on_a_diamond():
     assert (x.generation, a.generation) == (0, 1)
 
 
+def test_calls_of_one_generation_are_visited_in_the_order_in_which_they_are_reached():
+    visited = []
+
+    class Noted(Function):
+        def __init__(self, place):
+            self.place = place
+
+        def forward(self, x):
+            return x + 1
+
+        def backward(self, gy):
+            visited.append(self.place)
+            return gy
+
+    x = var([1.0])
+    made = {place: Noted(place)(x) for place in np.random.default_rng(0).permutation(30).tolist()}
+    np.concatenate([made[place] for place in range(30)]).sum().backward()
+    assert visited == list(range(30))
+
+
 # ---- functions ------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
+from itertools import count
 from threading import Lock
 from typing import Any
 
@@ -55,6 +56,7 @@ def walk(
     arrived; those in ``own`` share memory with no other array and are added to in place.
     """
     heap: list[tuple[int, int, Function]] = []
+    turns = count()  # of one generation, the call that was reached first is visited first: so sums round the same each time
     table: dict[Edge, Any] = {}
     own: set[Edge] = set()
     seen: set[Function] = set()  # calls with several outputs; for the others the table itself says it
@@ -73,7 +75,7 @@ def walk(
         call = edge.function
         if call not in seen:
             seen.add(call)
-            heappush(heap, (-call.generation, id(call), call))
+            heappush(heap, (-call.generation, next(turns), call))
 
     token, reverse = config.enable_backprop.set(create_graph), config.reverse.set(create_graph)
     try:
@@ -145,14 +147,14 @@ def walk(
                     seen.add(edge)
                 if following is None:
                     if heap and edge.generation < -heap[0][0]:
-                        heappush(heap, (-edge.generation, id(edge), edge))
+                        heappush(heap, (-edge.generation, next(turns), edge))
                     else:
                         following = edge
                 elif edge.generation > following.generation:
-                    heappush(heap, (-following.generation, id(following), following))
+                    heappush(heap, (-following.generation, next(turns), following))
                     following = edge
                 else:
-                    heappush(heap, (-edge.generation, id(edge), edge))
+                    heappush(heap, (-edge.generation, next(turns), edge))
             if not retain_graph:
                 f.edges = f.saved = f.watched = None
             gxs, gx, before = (), None, None  # what was summed or added is not kept while the next call works
