@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.kernels import matmul, memory, threads
+from chainrule.core import memory
+from chainrule.kernels import matmul, threads
 from chainrule.kernels.layer import borrow, compiled, dense, enabled, gemm, give_back, kernel, parallel_for
 
 needs_numba = pytest.mark.skipif(not enabled(), reason="needs Numba")

@@ -12,7 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Function, Variable
-from chainrule.kernels import memory
+from chainrule.core import memory
 
 
 def var(value, dtype=float, **options):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Part, as_array, copy, in_memory, is_native, zeros
+from ..core.arrays import Part, as_array, in_memory, is_native, zeros
+from ..core.memory import copy
 from ..dispatch import composite, define_rule, primitive, unwrap
 
 

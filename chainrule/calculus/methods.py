@@ -10,7 +10,7 @@ from weakref import ref
 import numpy as np
 
 from ..core import config
-from ..core.arrays import copy
+from ..core.memory import copy
 from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
 from ..dispatch import NO_GRADIENT, RECORDERS, unwrap
 from .indexing import get_item, set_item

@@ -37,11 +37,6 @@ def as_array(x: Any) -> Array:
     return np.array(x) if isinstance(x, np.generic) or not is_array(x) else x
 
 
-def copy(x: Array) -> Array:
-    """A copy of ``x``, in its memory order, and an array also where ``x`` is a NumPy scalar."""
-    return np.copy(x) if isinstance(x, (ndarray, np.generic)) else x.copy()
-
-
 def is_native(x: object) -> bool:
     """Whether ``x`` is NumPy's own array."""
     return x.__class__ is ndarray

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from . import config, variable
-from .arrays import Part, as_array, copy, fit, gradient_dtype, ndarray, owns_its_data
+from .arrays import Part, as_array, fit, gradient_dtype, ndarray, owns_its_data
 from .batched import deepest, for_each_example
 from .function import Edge, Function, Output, observe, output_edges
+from .memory import copy
 from .variable import Leaf, Variable, as_variable
 
 _writing_grads = Lock()  # threads may share leaves

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from ..dispatch import unwrap
 from ..kernels import recurrent as kernel
 from ..kernels.layer import dense, enabled
 from ..kernels.matmul import column_sums, matmul
-from ..kernels.memory import empty
 from .activation import relu, sigmoid, tanh
 from .fused import Fused
 from .linear import linear

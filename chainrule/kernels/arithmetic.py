@@ -13,9 +13,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..core.arrays import Array
+from ..core.memory import LARGE, empty, empty_like
 from .elementwise import elementwise
 from .layer import dense, inlined
-from .memory import LARGE, empty, empty_like
 
 
 @cache

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import array_at, compiled, give_back, parallel_for
 from .math import exp_below_zero, log
-from .memory import empty
 from .panels import multiply, panels_of
 
 _ITEMS = 16  # at least, among threads

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .convolution_direct import depthwise_tile, scale_sums_tile, scale_tile
 from .layer import address, borrow, compiled, give_back, parallel_for
 from .layout import pad
-from .memory import empty
 from .window import Window, channels_first, channels_last
 
 _NEAR = 96 << 10  # bytes of a strip

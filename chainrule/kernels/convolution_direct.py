@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty, empty_images
 from .convolution_plan import Path, Plan, forward_plan, measures, neighbours, tile, together, transposed_plan
 from .layer import Native, address, compiled, parallel_for, vector_length
 from .layout import microkernel, pad
-from .memory import empty, empty_images
 from .window import Size, Window, channels_first, channels_last
 
 _NEAREST = 24 << 10  # bytes of the nearest cache that weights may take

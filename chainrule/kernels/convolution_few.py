@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty, empty_images
 from .convolution_direct import multiply_tile, transpose_to
 from .convolution_plan import forward_plan
 from .layer import address, array_at, compiled, parallel_for, vector_length
 from .layout import microkernel, pad, transpose_part
-from .memory import empty, empty_images
 from .window import Size, Window, channels_last
 
 _LARGE = 1 << 16  # elements of a weight: below, reading them takes no time

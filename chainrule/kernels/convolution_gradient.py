@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .convolution_plan import Path, forward_plan, measures, neighbours, tile, together
 from .layer import Native, address, array_at, compiled, parallel_for, vector_length
 from .layout import microkernel, pad, transpose_part
-from .memory import empty
 from .window import Size, Window
 
 _POSITIONS = 256  # for which a block sums before it goes on to the next tile

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import Native, address, array_at, borrow, compiled, give_back, parallel_for, vector_length
 from .layout import transpose_matrix
-from .memory import empty
 from .window import Size, Window, channels_last
 
 _NEAR = 32 << 10  # bytes of a strip's planes, where they are few and each is read several times

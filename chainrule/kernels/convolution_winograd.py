@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty, empty_images
 from .convolution_direct import multiply_tile
 from .convolution_gradient import correlate_tile
 from .convolution_plan import measures, tile
 from .layer import Native, address, compiled, parallel_for
 from .layout import microkernel, pad
-from .memory import empty, empty_images
 from .threads import get_num_threads
 from .window import Size, Window, channels_last
 

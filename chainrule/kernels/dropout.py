@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .elementwise import flattened
 from .layer import compiled, dense, inlined, kernel, parallel_for
-from .memory import empty
 
 LEAST = 2048  # elements from which on this pays
 _BLOCK = 16384

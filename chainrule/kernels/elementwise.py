@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.arrays import Array
+from ..core.memory import empty, empty_like
 from .layer import Compiled, Kernel, dense, exact, kernel, parallel_for
-from .memory import empty, empty_like
 
 _BLOCK = 16384
 #: Elements from which on a compiled loop is faster than NumPy's.

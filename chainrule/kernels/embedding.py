@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import compiled, dense, kernel, parallel_for
-from .memory import empty
 
 _BLOCK = 16384  # numbers
 _PARTS = 16  # of a table

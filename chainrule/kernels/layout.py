@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import Native, address, array_at, compiled, parallel_for, transpose, vector_length
-from .memory import empty
 from .window import channels_first, channels_last
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import array_at, compiled, dense, inlined, kernel, parallel_for
 from .math import exp_below_zero, log, sigmoid, softplus
-from .memory import empty
 from .softmax import (
     add_exponentials,
     block_of,

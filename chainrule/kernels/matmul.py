@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import compiled, dense, gemm, kernel, parallel_for
-from .memory import empty
 
 _FEW = 1 << 18  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import compiled, dense, kernel, parallel_for
-from .memory import empty
 
 _BLOCK = 32768  # elements, about: half of a core's second cache in float32
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import array_at, compiled, dense, kernel, parallel_for
-from .memory import empty
 from .resampling import Taps
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import empty
 from .layer import Compiled, array_at, compiled, dense, enabled, inlined, parallel_for
-from .memory import empty
 from .softmax import in_order
 
 Axis = int | tuple[int, ...] | None

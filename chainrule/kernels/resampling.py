@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array, is_native
+from ..core.memory import empty
 from .layer import array_at, compiled, dense, kernel, parallel_for
-from .memory import empty
 
 
 class Taps:

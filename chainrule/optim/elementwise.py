@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import is_native, ndarray
+from ..core.memory import empty_like
 from ..core.variable import Variable
 from ..kernels import optimizers as kernels
-from ..kernels.memory import empty_like
 from .optimizer import Group, Optimizer, State, ascent
 
 

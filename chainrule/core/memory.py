@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array, Memory
+from .arrays import Array, Memory, is_native, ndarray
 
 LARGE = 1 << 16  # bytes: below, the C library keeps memory by itself
 _MOST = 1 << 30  # bytes of memory that is kept for later
@@ -68,6 +68,15 @@ def empty_images(shape: tuple[int, ...], dtype: Any) -> Array:
         return np.moveaxis(np.empty(last, dtype), -1, 1)
     strides = [prod(last[i + 1 :]) * item for i in range(len(last))]
     return np.ndarray(shape, dtype, _lease(prod(shape) * item), 0, (strides[0], strides[-1], *strides[1:-1]))
+
+
+def copy(x: Array) -> Array:
+    """A copy of ``x``, in its memory order, and an array also where ``x`` is a NumPy scalar."""
+    if is_native(x) and x.nbytes >= LARGE:
+        out = empty(x.shape, x.dtype) if 0 in x.strides else empty_like(x)
+        out[...] = x
+        return out
+    return np.copy(x) if isinstance(x, (ndarray, np.generic)) else x.copy()
 
 
 def _lease(size: int) -> _Lease:
