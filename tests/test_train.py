@@ -575,6 +575,14 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path):
     print(f"{killed} kills in {trainings} trainings, each of which ended with the same weights and results")
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler of Ctrl-C, also where tests run in the background of a shell, which ignores it there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class CtrlC(train.Callback):
     def __init__(self, batch, event, times=1):
         self.batch, self.event, self.times = batch, event, times
@@ -599,7 +607,7 @@ class CtrlC(train.Callback):
         (7, "evaluation_start", "epoch 1"),
     ],
 )
-def test_after_ctrl_c_it_goes_on_bit_for_bit(tmp_path, capsys, batch, event, where):
+def test_after_ctrl_c_it_goes_on_bit_for_bit(tmp_path, capsys, interruptible, batch, event, where):
     made, batches, validation = full(tmp_path / "whole")
     made.fit(batches, 3, validation)
     made, batches, validation = full(tmp_path / "parts")
@@ -632,7 +640,7 @@ def test_a_training_that_was_stopped_within_an_epoch_is_saved_as_it_is(tmp_path)
     assert same(made.model.state_dict(), whole.model.state_dict()) and made.history == whole.history
 
 
-def test_a_second_ctrl_c_stops_at_once():
+def test_a_second_ctrl_c_stops_at_once(interruptible):
     with pytest.raises(KeyboardInterrupt, match="^$"):
         trainer(callbacks=[CtrlC(1, "batch_end", times=2)]).fit(loader(), 1)
     with pytest.raises(KeyboardInterrupt, match="with a ModelCheckpoint among the callbacks"):

@@ -118,9 +118,9 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
       0 (Conv2d)   (1, 8, 26, 26)          80         48,672
       1 (ReLU)     (1, 8, 26, 26)                             21.6 kB
       2 (Flatten)  (1, 5408)
-      3 (Linear)   (1, 10)             54,090         54,080  21.6 kB
+      3 (Linear)   (1, 10)             54,090         54,080
     -----------------------------------------------------------------
-    total                              54,170        102,752  43.3 kB
+    total                              54,170        102,752  21.6 kB
     54,170 of the parameters are trained; they take 216.7 kB
     """
     arrays = [np.zeros(x, np.float32) if _is_shape(x) else unwrap(x) for x in inputs]
