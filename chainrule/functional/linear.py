@@ -33,6 +33,8 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
             f"expected (..., {in_features}), got {input.shape}"
             + (f": last axis {input.shape[-1]} != in_features {in_features}" if input.ndim else "")
         )
+    if input.ndim == 2:
+        return kernel.linear(input, weight, bias)
     y = kernel.linear(np.reshape(input, (-1, in_features)), weight, bias)
     return np.reshape(y, (*input.shape[:-1], out_features))
 

@@ -12,7 +12,7 @@ from ..core.arrays import Array
 from ..core.memory import empty
 from .layer import compiled, dense, gemm, kernel, parallel_for
 
-_FEW = 1 << 18  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
+_FEW = 1 << 16  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
 
 
 def _pays(x: Array, y: Array) -> bool:
