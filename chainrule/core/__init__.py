@@ -1,3 +1,3 @@
-"""The tape. Read it in this order: config, arrays, variable, batched, function, backward."""
+"""The tape. Read it in this order: config, arrays, memory, variable, batched, function, backward."""
 
 from . import backward  # noqa: F401 (Variable.backward needs it)

@@ -261,9 +261,8 @@ def _finish(at: int, blocks: int) -> None:
             _wait(at + 8 * _FINISHED, at + 8 * _LOCK)
         _set(at, _WAITING, 0)
         _mutex_unlock(at + 8 * _LOCK)
-    _set(
-        at, _TICKET, (_get(at, _TICKET) >> 2 * _BITS) + 1 << 2 * _BITS | _MOST
-    )  # the next region's number, and nothing to take
+    # the next region's number, and nothing to take
+    _set(at, _TICKET, (_get(at, _TICKET) >> 2 * _BITS) + 1 << 2 * _BITS | _MOST)
 
 
 def _run_region(body: int, arguments: int, items: int, block: int, work: int, pace_at: int) -> None:
@@ -292,9 +291,11 @@ def _run_region(body: int, arguments: int, items: int, block: int, work: int, pa
         done += 1
         rest = (_now() - began) / done * (blocks - done)
     if done == blocks:
-        now = _now()
-        pace[0] = (now - began) / work
-        _set(at, _MISSED, missed + now - began)
+        spent = _now() - began
+        pace[0] = spent / work
+        _set(at, _MISSED, missed + spent)
+    else:
+        _set(at, _MISSED, 0)
     while done < blocks:
         part = min(blocks - done, _MOST)
         _set(at, _BODY_AT, body)
@@ -313,9 +314,7 @@ def _run_region(body: int, arguments: int, items: int, block: int, work: int, pa
             pace[0] = (_now() - began) / taken * blocks / work
         _finish(at, part)
         done += part
-        now = _now()
-        _set(at, _MISSED, 0)
-    _set(at, _ENDED, now)
+    _set(at, _ENDED, _now())
     _set(at, _BUSY, 0)
 
 
