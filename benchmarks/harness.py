@@ -8,6 +8,7 @@ what is to be compared. It may have a ``TOLERANCE``, relative and absolute, for 
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import json
 import os
@@ -81,6 +82,8 @@ def measure(module: str, frameworks: list[str], threads: str, rounds: int, only:
     cases = cast(dict[str, dict[str, Any]], benchmark.CASES)
     installed = [f for f in frameworks if importlib.util.find_spec(f.partition("-")[0]) is not None]
     at_once = getattr(benchmark, "ONE_PROCESS", False)
+    for package in ("benchmarks", "chainrule"):  # as installed packages are: else a cold start may compile a working tree
+        compileall.compile_dir(Path(importlib.import_module(package).__path__[0]), quiet=1)
     rows: list[Row] = []
     workers: list[Worker] = []
     for case, steps in cases.items():
