@@ -89,14 +89,16 @@ def _gradient(f: Callable[..., tuple[Any, ...]], vs: Sequence[Array]) -> Callabl
     """The gradients of v · f in its arguments, as a function of them that can be differentiated itself."""
 
     def gradient(*xs: Variable) -> tuple[Any, ...]:
+        edges = [x._edge for x in xs]
         token = config.reverse.set(True)  # a forward pass around this one is to keep the record
         try:
-            ys = f(*xs)
+            ys = f(*[np.positive(x) for x in xs])  # so that what f returns is never an argument itself
         finally:
             config.reverse.reset(token)
         recorded = [(y, v) for y, v in zip(ys, vs, strict=True) if isinstance(y, Variable) and y.creator is not None]
-        found: dict[Any, Any] = walk([y for y, _ in recorded], [as_variable(v) for _, v in recorded], create_graph=True)
-        return tuple(found.get(x._edge, np.zeros(x.shape, x.dtype)) for x in xs)
+        seeds = [as_variable(v) for _, v in recorded]
+        found: dict[Any, Any] = walk([y for y, _ in recorded], seeds, create_graph=True, stop=set(edges))
+        return tuple(found.get(edge, np.zeros(x.shape, x.dtype)) for edge, x in zip(edges, xs, strict=True))
 
     return gradient
 

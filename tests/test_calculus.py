@@ -440,6 +440,18 @@ def test_check_grads_finds_a_wrong_rule_and_shows_where():
         check_grads(np.sin, (np.array([1]),))
 
 
+def test_check_grads_of_functions_that_return_their_arguments_or_assign_to_them():
+    def assigned(x, y):
+        x[1] = y
+        return x
+
+    check_grads(lambda x: x, [X])
+    check_grads(lambda x, y: (x, x * y, y), [X, X], order=3)
+    check_grads(assigned, [X[0], X[1, 1]], order=3)
+    with pytest.raises(AssertionError, match="derivative 1"):
+        check_grads(lambda x: np.where(x > 0, x, x.data), [np.array([1.0, -1.0])])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
 def test_check_grads_in_other_precisions(dtype):
     check_grads(lambda x, y: np.tanh(x) * y, (X[:2, :2].astype(dtype), POSITIVE[:2, :2].astype(dtype)), order=1)

@@ -251,7 +251,7 @@ def _column_stack(tup: Sequence[Any]) -> Any:
 
 @composite(np.append)
 def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    return np.concatenate((arr, values), axis=axis)
+    return np.concatenate((array(arr), array(values)), axis=axis)
 
 
 def _sections(ary: Any, cuts: Sequence[int], axis: int) -> list[Any]:
