@@ -110,6 +110,27 @@ def test_edges_where_others_give_nan():
     np.testing.assert_allclose(x.grad, [1.0, np.exp(1) / (np.exp(1) + np.exp(2))])
 
 
+def test_reductions_of_arrays_without_axes():  # NumPy takes 0 and -1 for axes of them
+    for axis in (None, 0, -1, ()):
+        for reduction in (np.sum, np.prod, np.max, np.min, np.nansum):
+            check_grads(lambda x, f=reduction, axis=axis: f(x * x, axis=axis), [np.array(1.5)])
+
+
+def test_products_without_elements():
+    for shapes in (((2, 3, 0), (0, 4)), ((2, 0, 3), (3, 4)), ((0, 3), (3,)), ((0,), (0,)), ((2, 0, 4), (2, 4, 3))):
+        x, y = (Variable(np.ones(shape)) for shape in shapes)
+        (x @ y).backward()
+        assert x.grad.shape == shapes[0]
+        np.testing.assert_array_equal(y.grad, np.zeros(shapes[1]))
+
+
+def test_the_phase_of_complex_numbers_has_a_gradient():
+    x = Variable(np.array([0, 2j]))
+    np.imag(np.sign(x) * 1j).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0, 0.5])
+    assert not isinstance(np.sign(Variable(X)), Variable)
+
+
 def test_ties_share_the_gradient():
     x, y = Variable(np.array([1.0, 2.0])), Variable(np.array([1.0, 1.0]))
     np.maximum(x, y).backward()
@@ -132,7 +153,7 @@ def test_divmod_and_friends():
 
 
 @pytest.mark.parametrize(
-    "name", ["sin", "exp", "log", "sqrt", "tanh", "square", "reciprocal", "absolute", "conjugate", "real", "imag"]
+    "name", ["sin", "exp", "log", "sqrt", "tanh", "square", "reciprocal", "absolute", "conjugate", "real", "imag", "sign"]
 )
 def test_complex_unary(name):
     check_grads(getattr(np, name), (COMPLEX,))
@@ -241,6 +262,7 @@ ONE_ARRAY = {
     "reshape F": lambda x: np.reshape(x, (2, -1), order="F"),
     "transpose": np.transpose,
     "transpose axes": lambda x: np.transpose(x[None], (2, 0, 1)),
+    "transpose axes from the end": lambda x: np.transpose(x[None], (-1, 0, -2)),
     "swapaxes": lambda x: np.swapaxes(x, 0, 1),
     "moveaxis": lambda x: np.moveaxis(x[None], (0, 1), (-1, 0)),
     "squeeze": lambda x: np.squeeze(x[None, :, None], axis=(0, 2)),
@@ -254,7 +276,9 @@ ONE_ARRAY = {
     "hstack": lambda x: np.hstack([x, x]),
     "hstack 1d": lambda x: np.hstack([x[0], 2.0 * x[1]]),
     "column_stack": lambda x: np.column_stack([x, x[:, 0]]),
+    "column_stack of three axes": lambda x: np.column_stack([x[..., None], x[:, :1, None]]),
     "append": lambda x: np.append(x, x[:1], axis=0),
+    "append a list": lambda x: np.append(x, [x[0, 0], 1.0, 2 * x[0, 1]]),
     "split": lambda x: np.split(x, 2, axis=1),
     "split at": lambda x: np.split(x, [1, 2], axis=-1),
     "array_split": lambda x: np.array_split(x, 3, axis=1),

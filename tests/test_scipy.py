@@ -98,6 +98,8 @@ def test_lambertw():
 def test_solve_triangular(trans, lower, unit_diagonal):
     for a, right in ((A, b), (A, B), (C, b)):
         check("linalg", lambda m, a, b: m.solve_triangular(a, b, trans, lower, unit_diagonal), a, right)
+    for a, right in ((np.stack([A, 2 * A]), np.stack([B, B])), (np.stack([A, C]), B), (A, np.stack([B, 2 * B]))):
+        check_grads(lambda a, b: cr.scipy.linalg.solve_triangular(a, b, trans, lower, unit_diagonal), [a, right])
 
 
 @pytest.mark.parametrize("lower", [False, True])

@@ -492,6 +492,20 @@ def test_what_needs_values_is_differentiated_for_each_example_to_any_order():
             np.testing.assert_allclose(cr.vmap(function)(A), stacked(function, A), rtol=1e-12)
 
 
+def test_what_needs_values_in_nested_batches():
+    q = np.random.default_rng(1).uniform(0.1, 0.9, (2, len(A), 2))
+    g = cr.grad(lambda x, q: np.sum(np.quantile(x, q) ** 2), (0, 1))
+    expected = [cr.vmap(g)(A, each) for each in q]
+    for k, found in enumerate(cr.vmap(cr.vmap(g), (None, 0))(A, q)):
+        np.testing.assert_allclose(found, np.stack([e[k] for e in expected]), rtol=1e-12)
+
+
+def test_examples_without_axes():
+    x = np.array([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(cr.vmap(lambda x: np.sum(x, axis=0))(x), x)
+    np.testing.assert_array_equal(cr.vmap(lambda x: x[np.array(True)])(x), x[:, None])
+
+
 def test_what_needs_values_is_refused_where_a_gradient_flows_from_outside():
     def f(w):
         return np.sum(cr.vmap(cr.grad(lambda x: np.sum(np.piecewise(x * w, [x < 0, x >= 0], [np.exp, np.sin]))))(A))

@@ -27,9 +27,9 @@ OF_VALUES |= named(
 # ---- element by element ---------------------------------------------------------------------------------
 
 for _function in (
-    elementwise._ldexp, elementwise._fraction, elementwise._finite, elementwise._sinc, elementwise._bessel, shapes.astype,
-    np.sinc, np.i0, np.copy, np.real, np.imag, np.round, np.around, np.fix, np.isclose, np.iscomplex, np.isreal, np.isneginf,
-    np.isposinf,
+    elementwise._ldexp, elementwise._fraction, elementwise._finite, elementwise._sinc, elementwise._bessel, elementwise._phase,
+    shapes.astype, np.sinc, np.i0, np.copy, np.real, np.imag, np.round, np.around, np.fix, np.isclose, np.iscomplex, np.isreal,
+    np.isneginf, np.isposinf,
 ):  # fmt: skip
     BATCHING[_function] = element_by_element(_function)
 
@@ -81,7 +81,7 @@ def reduction(function: Any) -> Callable[..., Any]:
             raise NotBatched(f"{function.__name__}(initial=...)")
         if isinstance(kwargs.get("where"), Batched):
             kwargs["where"] = aligned(kwargs["where"], a.ndim, level)
-        axis = tuple(range(1, a.ndim + 1)) if axis is None else beyond(axis, a.ndim)
+        axis = tuple(range(1, a.ndim + 1)) if axis is None or not a.ndim else beyond(axis, a.ndim)
         return function(whole(a, level), axis, *args, **kwargs)
 
     return rule

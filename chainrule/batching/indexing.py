@@ -88,6 +88,8 @@ def _items(item: Any) -> list[Any]:
                 "x[mask] inside vmap: its shape depends on the mask, and so may differ from example to example; use "
                 "np.where(mask, x, 0), or give a mask that is the same for all examples with None in in_axes"
             )
+        if not item.ndim:
+            raise NotBatched("a truth value as an index")
         return list(np.nonzero(item))
     return [item.__index__() if isinstance(item, np.integer) else item]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..dispatch import NO_GRADIENT, UNSUPPORTED
 
 _UFUNCS = """
-    floor ceil trunc rint sign signbit isnan isinf isfinite isnat spacing nextafter floor_divide
+    floor ceil trunc rint signbit isnan isinf isfinite isnat spacing nextafter floor_divide
     greater greater_equal less less_equal equal not_equal logical_and logical_or logical_xor logical_not
     bitwise_and bitwise_or bitwise_xor invert left_shift right_shift bitwise_count gcd lcm
 """

@@ -132,6 +132,27 @@ def _absolute(g: Any, ans: Any, x: Any) -> Any:
 
 
 elementwise(np.absolute, _absolute)
+
+
+@primitive
+def _phase(x: Any) -> Any:
+    return np.sign(x)
+
+
+def _phase_x(g: Any, ans: Any, x: Any) -> Any:
+    """I Im(g s) conj(s) / |x|, where s is the phase: it turns, and keeps its length; 0 at 0."""
+    return 1j * np.imag(g * ans) * np.conj(ans) / _nonzero(np.abs(x))
+
+
+define_rule(_phase, x=_phase_x)
+
+
+@composite(np.sign)
+def _sign(x: Any, **options: Any) -> Any:
+    """Of a complex number its phase x / |x|; of a real one a step, without a gradient."""
+    return _phase(x) if x.dtype.kind == "c" and not options else np.sign(unwrap(x), **options)
+
+
 elementwise(np.conjugate, lambda g: np.conjugate(g))
 
 # ---- the larger and the smaller: equal elements share the gradient ---------------------------------------

@@ -195,7 +195,7 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     rcond = max(a.shape) * eps if rcond is None else eps if rcond < 0 else rcond
     x, s = np.linalg.pinv(a, rcond) @ b, np.linalg.svdvals(a)
     rank = np.sum(unwrap(s) > rcond * np.max(unwrap(s), initial=0.0))
-    residuals = np.sum(np.square(np.abs(np.reshape(b - a @ x, (rows, -1)))), axis=0)
+    residuals = np.sum(np.square(np.abs(np.reshape(b - a @ x, (rows, prod(b.shape[1:]))))), axis=0)
     return x, residuals if columns < rows and everywhere(rank == columns) else np.array([], residuals.dtype), rank, s
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
         return np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
     if len(y_shape) == 2 and x.ndim > 2:
-        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        rows = prod(x.shape[:-1])
+        x, g = np.reshape(x, (rows, x.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
     return kernel.matmul(x.swapaxes(-1, -2), g)
 
 

@@ -19,8 +19,8 @@ Axis = Any  # int, tuple of ints or None
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """The reduced axes as a tuple of numbers from 0."""
-    if axis is None:
+    """The reduced axes as a tuple of numbers from 0; none of an array without axes, where NumPy takes 0 and -1 too."""
+    if axis is None or not ndim:
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 

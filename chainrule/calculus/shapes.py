@@ -20,13 +20,15 @@ def _reshape(g: Any, a_shape: tuple[int, ...], order: Any) -> Any:
     return np.reshape(g, a_shape) if order == "C" else np.reshape(g, a_shape, order=order)
 
 
+def _transpose(g: Any, axes: Any) -> Any:
+    return np.transpose(g, None if axes is None else np.argsort([axis % g.ndim for axis in axes]).tolist())
+
+
 define_rule(np.reshape, linear="jointly", a=_reshape, ignores=("shape", "newshape", "copy"))
 define_rule(np.ravel, linear="jointly", a=_reshape)
 define_rule(np.squeeze, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
 define_rule(np.expand_dims, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
-define_rule(
-    np.transpose, linear="jointly", a=lambda g, axes: np.transpose(g, None if axes is None else np.argsort(axes).tolist())
-)
+define_rule(np.transpose, linear="jointly", a=_transpose)
 define_rule(np.matrix_transpose, linear="jointly", x=lambda g: np.matrix_transpose(g))
 define_rule(np.swapaxes, linear="jointly", a=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
 define_rule(np.moveaxis, linear="jointly", a=lambda g, source, destination: np.moveaxis(g, destination, source))
@@ -246,7 +248,7 @@ def _block(arrays: Any) -> Any:
 
 @composite(np.column_stack)
 def _column_stack(tup: Sequence[Any]) -> Any:
-    return np.concatenate([a if np.ndim(a) == 2 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
+    return np.concatenate([np.reshape(a, (-1, 1)) if np.ndim(a) < 2 else a for a in tup], axis=1)
 
 
 @composite(np.append)

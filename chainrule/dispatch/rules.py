@@ -493,7 +493,7 @@ def _composed(composition: Callable[..., Any]) -> Callable[..., Any]:
         except DependsOnValues:
             raise
         except NotBatched as refused:
-            return of_each(composition, args, kwargs, refused)
+            return of_each(call, args, kwargs, refused)  # an example may be a batch itself
 
     return call
 

@@ -1,4 +1,4 @@
-"""Linear algebra of scipy.linalg, for one matrix at a time; what np.linalg has is differentiable there.
+"""Linear algebra of scipy.linalg; what np.linalg has is differentiable there.
 
 Source: M. Giles, An extended collection of matrix derivative results for forward and reverse mode algorithmic differentiation
 (2008).
@@ -34,8 +34,8 @@ def solve_triangular(
     """Solve a x = b for a triangular matrix.
 
     Args:
-        a: (M, M), of which one triangle is read.
-        b: (M,) or (M, N).
+        a: (..., M, M), of which one triangle is read.
+        b: (M,) or (..., M, N).
         trans: 0 or ``"N"`` for a x = b, 1 or ``"T"`` for aᵀ x = b, 2 or ``"C"`` for aᴴ x = b.
         lower: whether the lower triangle is read.
         unit_diagonal: whether the diagonal is taken to be 1, and not read.
@@ -52,7 +52,7 @@ def solve_triangular(
     if trans in (2, "C"):
         a, trans = np.conjugate(a), 1
     x = _triangular(a, b if b.ndim > 1 else b[:, None], trans in (1, "T"), lower, unit_diagonal, check_finite)
-    return x if b.ndim > 1 else x[:, 0]
+    return x if b.ndim > 1 else x[..., 0]
 
 
 @primitive
@@ -66,7 +66,7 @@ def _triangular_b(g: Any, a: Any, transposed: bool, lower: bool, unit_diagonal: 
 
 def _triangular_a(g: Any, ans: Any, a: Any, transposed: bool, lower: bool, unit_diagonal: bool) -> Any:
     back = _triangular_b(g, a, transposed, lower, unit_diagonal)
-    outer = -(ans @ back.T if transposed else back @ ans.T)
+    outer = -(ans @ back.mT if transposed else back @ ans.mT)
     return np.tril(outer, -unit_diagonal) if lower else np.triu(outer, int(unit_diagonal))
 
 
@@ -81,8 +81,8 @@ def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_fin
            [1., 2.]]), True)
     """
     a = as_array(a)
-    factor = np.linalg.cholesky(a if lower else np.conjugate(a.T))
-    return (factor if lower else np.conjugate(factor.T)), lower
+    factor = np.linalg.cholesky(a if lower else np.conjugate(a.mT))
+    return (factor if lower else np.conjugate(factor.mT)), lower
 
 
 def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:

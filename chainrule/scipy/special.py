@@ -8,6 +8,7 @@ import numpy as np
 import scipy.special as sp
 
 from ..calculus.special import polygamma, zeta
+from ..core.batched import somewhere
 from ..dispatch import define_rule, primitive, unwrap
 
 __all__ = [
@@ -84,7 +85,7 @@ def multigammaln(a: Any, d: int) -> Any:
     >>> multigammaln(np.array(3.0), 2)
     np.float64(1.55019...)
     """
-    if np.any(np.less_equal(unwrap(a), (d - 1) / 2)):
+    if somewhere(np.less_equal(unwrap(a), (d - 1) / 2)):
         raise ValueError(f"multigammaln: a must be above (d - 1) / 2 = {(d - 1) / 2:g}")
     return d * (d - 1) / 4 * float(np.log(np.pi)) + sum(sp.gammaln(a - j / 2) for j in range(d))
 
