@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .core import config
-from .core.arrays import Array, as_array, gradient_dtype, is_numeric
+from .core.arrays import Array, as_array, gradient_dtype, is_numeric, ndarray, ones
 from .core.backward import walk
 from .core.batched import Batched, Level, all_or_each, at_level, current, deepest, examples, is_bare, level_of, unbatched
 from .core.collection import seldom_collected
@@ -37,12 +37,16 @@ class _Pass:
     ``beside`` are the arguments that it is not in.
     """
 
-    def __init__(self, primals: Sequence[Tree], beside: Tree = ()):
+    def __init__(self, primals: Sequence[Tree], beside: Sequence[Tree] = ()):
         self.era = _new_era()
-        given = leaves(list(primals))
-        self.nested = _is_nested([*given, *leaves(beside)])
-        self.inputs = [_input(x, self.era) for x in given]
-        self.primals = rebuild(list(primals), self.inputs)
+        self.nested = _is_nested([*primals, *beside])
+        self.inputs: list[Variable] = []
+        self.primals = [tree_map(self._input, tree) for tree in primals]
+
+    def _input(self, x: Any) -> Variable:
+        made = _input(x, self.era)
+        self.inputs.append(made)
+        return made
 
     def __enter__(self) -> None:
         seldom_collected.__enter__()
@@ -55,7 +59,7 @@ class _Pass:
 
     def gradients(self, outputs: Sequence[Any], seeds: Sequence[Any], retain: bool = False) -> list[Any]:
         """The gradient of each input, given those of the outputs."""
-        nested = self.nested or _any_requires_grad(seeds)
+        nested = self.nested or any(map(_requires_grad, seeds))
         return _gradients(self.inputs, outputs, seeds, nested, retain or nested, self.era)
 
     def result(self, tree: Tree) -> Tree:
@@ -81,19 +85,29 @@ def _gradients(
             through.append((y, g))
     if through:
         ys, gs = zip(*through, strict=True)
-        for edge, g in walk(ys, gs, create_graph, retain_graph, stop=edges, since=era).items():
-            found[edge] = found[edge] + g if edge in found else g
-    gradients = [found[x._edge] if x._edge in found else np.zeros(x.shape, gradient_dtype(x.dtype)) for x in inputs]
-    return [as_array(g) if isinstance(g, np.generic) else g for g in gradients]  # NumPy makes scalars in sums of 0-d arrays
+        walked: dict[Any, Any] = walk(ys, gs, create_graph, retain_graph, stop=edges, since=era)
+        for edge, g in found.items():
+            walked[edge] = walked[edge] + g if edge in walked else g
+        found = walked
+    gradients = []
+    for x in inputs:
+        g = found.get(x._edge)
+        if g is None:
+            g = np.zeros(x.shape, gradient_dtype(x.dtype))
+        gradients.append(as_array(g) if isinstance(g, np.generic) else g)  # NumPy makes scalars in sums of 0-d arrays
+    return gradients
 
 
-def _is_nested(given: Iterable[Any]) -> bool:
+def _is_nested(given: Iterable[Tree]) -> bool:
     """Whether something outside differentiates what is computed from these now."""
-    return config.reverse.get() or config.forward.get() is not None or _any_requires_grad(given)
+    return config.reverse.get() or config.forward.get() is not None or any(map(_requires_grad, given))
 
 
-def _any_requires_grad(values: Iterable[Any]) -> bool:
-    return any(isinstance(x, (Variable, Batched)) and x.requires_grad for x in values)
+def _requires_grad(tree: Tree) -> bool:
+    """Whether there is a Variable in it that does."""
+    if tree.__class__ is ndarray:
+        return False
+    return any(isinstance(x, (Variable, Batched)) and x.requires_grad for x in leaves(tree))
 
 
 def _input(x: Any, era: int) -> Variable:
@@ -131,8 +145,9 @@ def _chosen(args: Sequence[Any], argnums: Argnums) -> list[int]:
     return [k % len(args) for k in chosen]
 
 
-def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], chosen: Sequence[int]) -> F:
-    """``f`` as a function of the chosen arguments alone."""
+def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], argnums: Argnums) -> tuple[F, list[Any], list[Any]]:
+    """``f`` as a function of the chosen arguments alone, these arguments, and those beside them."""
+    chosen = _chosen(args, argnums)
 
     def call(*primals: Any) -> Any:
         given = list(args)
@@ -140,7 +155,7 @@ def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], chosen: Sequence[int]
             given[k] = primal
         return f(*given, **kwargs)
 
-    return call
+    return call, [args[k] for k in chosen], [*(arg for k, arg in enumerate(args) if k not in chosen), *kwargs.values()]
 
 
 def _as_asked(found: Sequence[Any], argnums: Argnums) -> Any:
@@ -169,14 +184,14 @@ def value_and_grad(f: F, argnums: Argnums = 0, has_aux: bool = False, holomorphi
 
     @wraps(f)
     def evaluate(*args: Any, **kwargs: Any) -> Any:
-        chosen = _chosen(args, argnums)
-        run = _Pass([args[k] for k in chosen], (args, kwargs))
+        call, primals, beside = _of(f, args, kwargs, argnums)
+        run = _Pass(primals, beside)
         with run:
-            y = _of(f, args, kwargs, chosen)(*run.primals)
+            y = call(*run.primals)
             y, aux = y if has_aux else (y, None)
             data = _checked_scalar(y, holomorphic)
-            gradients = run.gradients([y], [np.ones(data.shape, gradient_dtype(data.dtype))])
-        found = _as_asked(rebuild_named([args[k] for k in chosen], gradients), argnums)
+            gradients = run.gradients([y], [ones(data.shape, gradient_dtype(data.dtype))])
+        found = _as_asked(rebuild_named(primals, gradients), argnums)
         value = run.result(y if isinstance(y, Variable) else as_array(y))
         return ((value, run.result(aux)), found) if has_aux else (value, found)
 
@@ -229,8 +244,7 @@ def elementwise_grad(f: F, argnums: Argnums = 0) -> F:
 
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        chosen = _chosen(args, argnums)
-        y, pull = _vjp(_of(f, args, kwargs, chosen), [args[k] for k in chosen], (args, kwargs))
+        y, pull = _vjp(*_of(f, args, kwargs, argnums))
         return _as_asked(pull(tree_map(lambda leaf: np.ones(leaf.shape, leaf.dtype), y)), argnums)
 
     return gradient
@@ -250,7 +264,7 @@ def vjp(f: F, *primals: Tree) -> tuple[Tree, F]:
     return _vjp(f, primals)
 
 
-def _vjp(f: F, primals: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, F]:
+def _vjp(f: F, primals: Sequence[Tree], beside: Sequence[Tree] = ()) -> tuple[Tree, F]:
     run = _Pass(primals, beside)
     with run:
         y = f(*run.primals)
@@ -283,12 +297,12 @@ def jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, 
     return _jvp(f, primals, tangents)
 
 
-def _jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree], beside: Tree = ()) -> tuple[Tree, Tree]:
+def _jvp(f: F, primals: Sequence[Tree], tangents: Sequence[Tree], beside: Sequence[Tree] = ()) -> tuple[Tree, Tree]:
     if not (isinstance(primals, (list, tuple)) and isinstance(tangents, (list, tuple)) and len(primals) == len(tangents)):
         raise TypeError("the arguments and their tangents are two lists of the same length, as in jvp(f, [x], [t])")
     run = _Pass(primals, beside)
     vectors = [_cast(t, x) for t, x in zip(leaves(list(tangents)), run.inputs, strict=True)]
-    recorded = run.nested or _any_requires_grad(vectors)
+    recorded = run.nested or any(map(_requires_grad, vectors))
     forward = Forward(recorded)
     for x, t in zip(run.inputs, vectors, strict=True):
         forward.start(x, t if recorded else plain(t))
@@ -307,7 +321,7 @@ def linearize(f: F, *primals: Tree) -> tuple[Tree, F]:
     >>> push(np.array([1.0, 1.0]))
     array([ 3., 12.])
     """
-    nested = _is_nested(leaves(primals))
+    nested = _is_nested(primals)
     y, pull = vjp(f, *primals)
     era = _new_era()
     seeds = [_input(np.zeros(leaf.shape, gradient_dtype(leaf.dtype)), era) for leaf in leaves(y)]
@@ -315,7 +329,7 @@ def linearize(f: F, *primals: Tree) -> tuple[Tree, F]:
 
     def push(*tangents: Tree) -> Tree:
         vectors = [_cast(t, g) for t, g in zip(leaves(list(tangents)), gradients, strict=True)]
-        return rebuild(y, _gradients(seeds, gradients, vectors, nested or _any_requires_grad(vectors), True, era))
+        return rebuild(y, _gradients(seeds, gradients, vectors, nested or any(map(_requires_grad, vectors)), True, era))
 
     return y, push
 
@@ -394,15 +408,14 @@ def jacobian(f: F, argnums: Argnums = 0, mode: str | None = None, chunk_size: in
 
     @wraps(f)
     def matrix(*args: Any, **kwargs: Any) -> Any:
-        chosen = _chosen(args, argnums)
-        call, primals = _of(f, args, kwargs, chosen), [args[k] for k in chosen]
+        call, primals, beside = _of(f, args, kwargs, argnums)
         xs = [_array(x, "in") for x in primals]
-        y, pull = _vjp(call, primals, (args, kwargs))
+        y, pull = _vjp(call, primals, beside)
         y = _array(y, "of")
         if mode == "reverse" or (mode is None and prod(y.shape) <= sum(prod(x.shape) for x in xs)):
             found = _by_rows(pull, y, xs, chunk_size)
         else:
-            found = _by_columns(lambda tangents: _jvp(call, primals, tangents, (args, kwargs))[1], y, xs, chunk_size)
+            found = _by_columns(lambda tangents: _jvp(call, primals, tangents, beside)[1], y, xs, chunk_size)
         return _as_asked(found, argnums)
 
     return matrix
@@ -513,7 +526,7 @@ class custom_vjp:
 
     def __call__(self, *args: Any) -> Any:
         level = deepest(args)
-        if level is not None and is_bare(level, args) and not _any_requires_grad(args):
+        if level is not None and is_bare(level, args) and not _requires_grad(args):
             return all_or_each(self._f, args, level)
         if level is None and not any(isinstance(x, Variable) for x in args):
             return self._f(*args)

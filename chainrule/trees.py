@@ -57,7 +57,7 @@ def tree_map(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     (11, [22])
     """
     if not others:
-        return _map(f, tree)
+        return f(tree) if tree.__class__ is ndarray else _map(f, tree)
     return rebuild(tree, [f(*each) for each in zip(*map(leaves, (tree, *others)), strict=True)])
 
 

@@ -52,6 +52,13 @@ def zeros(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
     return np.zeros(shape, like.dtype if dtype is None else dtype, like=like if is_array(like) else None)
 
 
+def ones(shape: tuple[int, ...], dtype: Any) -> ndarray:
+    """NumPy's ones, without its questions to other libraries: of a few elements these take most of the time."""
+    made = np.empty(shape, dtype)
+    made.fill(1)
+    return made
+
+
 def in_memory(x: Array) -> Array:
     """``x``, computed first where it is lazy, for what only an array in memory can do (Dask)."""
     return np.asarray(x) if hasattr(x, "__dask_graph__") else x
@@ -91,10 +98,11 @@ def sum_to(x: Array, shape: tuple[int, ...], total: Callable[..., Array] = _sum)
         x = total(x, axis=0 if lead == 1 else tuple(range(lead)))
     if x.shape == shape:  # the usual case, such as a bias
         return x
-    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
+    stretched = tuple([i for i, (n, m) in enumerate(zip(shape, x.shape, strict=False)) if n != m])
+    summed = total(x, axis=stretched[0] if len(stretched) == 1 else stretched, keepdims=True)
+    if summed.shape != shape:
         raise ValueError(f"{x.shape} is not a broadcast of {shape}")
-    stretched = [i for i, (n, m) in enumerate(zip(shape, x.shape, strict=True)) if n != m]
-    return total(x, axis=stretched[0] if len(stretched) == 1 else tuple(stretched), keepdims=True)
+    return summed
 
 
 #: Up to so many elements it takes NumPy longer to broadcast than to fill.
