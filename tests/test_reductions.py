@@ -6,6 +6,7 @@ import pytest
 import chainrule as cr
 from chainrule.core.variable import Variable
 from chainrule.kernels import reduction
+from chainrule.kernels.extremum import divided
 
 FUNCTIONS = [np.sum, np.prod, np.mean, np.max, np.min]
 CASES = [
@@ -118,3 +119,31 @@ def test_gradients_of_large_reductions():
         chosen = (x == function(x, axis=0)) if function in (np.max, np.min) else np.ones(x.shape)
         np.testing.assert_allclose(v.grad, chosen * expected, rtol=1e-12)
     cr.check_grads(lambda x: np.mean(np.sum(x, axis=1) ** 2), [x[:, :4]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape, axes",
+    [
+        ((1000, 10), (1,)), ((1, 200_000), (1,)), ((20_000, 3), (0,)), ((3, 100, 70), (1,)), ((3, 100, 70), (1, 2)),
+        ((3, 100, 70), (0, 1)), ((3, 100, 70), (0, 1, 2)), ((3, 100, 70), (0, 2)), ((2, 5000, 1, 3), (1, 2)), ((4, 9000, 0), (1,)),
+    ],
+)  # fmt: skip
+def test_an_extremum_is_shared_by_its_elements(shape, axes, dtype):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape).astype(dtype)
+    for values in (x, np.round(2 * x), np.where(rng.uniform(size=shape) < 1e-3, dtype(np.nan), np.round(x))):
+        extreme = np.max(values, axis=axes, keepdims=True)
+        g = rng.normal(size=extreme.shape).astype(dtype)
+        ties = np.sum(values == extreme, axis=axes, keepdims=True)
+        expected = np.where(values == extreme, g / np.maximum(ties, 1), 0)
+        for version in (divided, divided.reference):
+            found = version(g, extreme, values)
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_element_that_lost_to_the_initial_value_gets_nothing():
+    v = Variable(np.array([[1.0, 1.0], [-2.0, -3.0]]))
+    np.max(v, axis=1, initial=0.0).sum().backward()  # as many equal elements as maxima, but not one each
+    np.testing.assert_array_equal(v.grad, [[0.5, 0.5], [0.0, 0.0]])

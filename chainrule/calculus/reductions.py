@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import is_native, kept_where, spread
+from ..core.arrays import kept_where, spread
 from ..core.batched import everywhere
 from ..dispatch import composite, define_rule, unwrap
 from ..kernels import reduction as kernel
+from ..kernels.extremum import divided
 from .constants import named
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]  # NumPy's default for arguments that were not given
@@ -105,15 +106,9 @@ define_rule(np.std, a=_std, ignores=("dtype",))
 def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
     a, ans = unwrap(a), unwrap(ans)  # they are compared, which has no gradient
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
-    chosen = a == ans if _everywhere(where) else (a == ans) & where
-    if (
-        _everywhere(where)
-        and initial is _NOTHING
-        and is_native(chosen)
-        and np.count_nonzero(chosen) == ans.size
-        and (ans.size == 1 or not np.isnan(ans).any())
-    ):  # the usual case: one in each place
-        return kept_where(chosen, g)
+    if _everywhere(where):
+        return divided(g, ans, a)
+    chosen = (a == ans) & where
     ties = np.sum(chosen, axis=_axes(axis, a.ndim), keepdims=True)
     return kept_where(chosen, _over(g, np.maximum(ties, 1)))
 
