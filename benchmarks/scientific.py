@@ -23,7 +23,7 @@ Namespace = Any
 TOLERANCE = (1e-7, 1e-9)
 
 NOTE = (
-    "Values are computed without a record: of plain arrays, torch's under no_grad. JAX is left out where it would unroll a "
+    "Values are computed without a record: ours and torch's under no_grad, autograd's of plain arrays. JAX is left out where it would unroll a "
     "loop that takes it more than a minute to compile."
 )
 
@@ -254,8 +254,14 @@ def _chainrule(problem: Problem) -> tuple[Any, ...]:
 
 
 def chainrule_value(problem: Problem) -> Step:
-    _, f, inputs = _chainrule(problem)
-    return lambda: [f(*inputs)]
+    cr, f, inputs = _chainrule(problem)
+    variables = [cr.Variable(x) for x in inputs]
+
+    def step() -> list[Any]:
+        with cr.no_grad():
+            return [f(*variables)]
+
+    return step
 
 
 def chainrule_gradient(problem: Problem) -> Step:
