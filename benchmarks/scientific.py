@@ -23,8 +23,8 @@ Namespace = Any
 TOLERANCE = (1e-7, 1e-9)
 
 NOTE = (
-    "Values are computed without a record: ours and torch's under no_grad, autograd's of plain arrays. JAX is left out where it would unroll a "
-    "loop that takes it more than a minute to compile."
+    "Values are computed without a record: ours and torch's under no_grad, autograd's of plain arrays. JAX is left out where "
+    "it would unroll a loop that takes it more than a minute to compile."
 )
 
 # ---- log-sum-exp, from its elements: no framework's own function with a gradient written by hand --------------------

@@ -242,3 +242,13 @@ def test_a_rule_that_speaks_of_no_argument_is_an_error():
             TypeError, match=r"rule of scale speaks of '(z|faktor|z_shape)'; the arguments are \('x', 'factor'\)"
         ):
             f(Variable(np.ones(2)))
+
+
+def test_a_method_of_pytorchs_names_numpys():
+    v = Variable(np.ones((2, 3)))
+    for name, instead in (("view", "reshape"), ("permute", "transpose"), ("tanh", "np.tanh"), ("relu", "functional.relu")):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; write .*{instead}"):
+            getattr(v, name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'$"):
+        v.nothing  # noqa: B018
+    assert not hasattr(v, "__nothing__")

@@ -222,6 +222,31 @@ Variable.mT = property(lambda self: np.matrix_transpose(self))  # type: ignore[a
 Variable.real = property(lambda self: np.real(self))  # type: ignore[attr-defined]
 Variable.imag = property(lambda self: np.imag(self))  # type: ignore[attr-defined]
 
+# ---- names that there are not ---------------------------------------------------------------------------
+
+#: What stands for methods that PyTorch's tensors have, and NumPy's arrays by another name.
+_INSTEAD = {
+    "view": "v.reshape(...)", "view_as": "v.reshape(...)", "permute": "v.transpose(...)", "t": "v.T", "unsqueeze": "v[None]",
+    "expand": "np.broadcast_to(v, shape)", "numel": "v.size", "dim": "v.ndim", "clone": "v.copy()", "mm": "v @ w",
+    "bmm": "v @ w", "float": "v.astype(np.float32)", "double": "v.astype(np.float64)", "clamp": "np.clip(v, low, high)",
+    "pow": "v ** w", "gather": "np.take_along_axis(v, index, axis)", "index_select": "v[index]", "masked_fill": "np.where(mask, value, v)",
+    "norm": "np.linalg.norm(v)", "sub": "v - w", "mul": "v * w", "div": "v / w",
+}  # fmt: skip
+
+
+def _no_attribute(self: Variable, name: str) -> Any:
+    instead = _INSTEAD.get(name)
+    if instead is None and not name.startswith("_"):
+        from .. import functional  # stands above this file
+
+        found = [prefix for prefix, module in (("np", np), ("chainrule.functional", functional)) if hasattr(module, name)]
+        instead = f"{found[0]}.{name}(v)" if found else None
+    hint = f"; write {instead}" if instead else ""
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
+
+
+Variable.__getattr__ = _no_attribute  # type: ignore[method-assign]
+
 # ---- the array API standard -----------------------------------------------------------------------------
 
 
