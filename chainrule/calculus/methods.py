@@ -229,8 +229,8 @@ _INSTEAD = {
     "view": "v.reshape(...)", "view_as": "v.reshape(...)", "permute": "v.transpose(...)", "t": "v.T", "unsqueeze": "v[None]",
     "expand": "np.broadcast_to(v, shape)", "numel": "v.size", "dim": "v.ndim", "clone": "v.copy()", "mm": "v @ w",
     "bmm": "v @ w", "float": "v.astype(np.float32)", "double": "v.astype(np.float64)", "clamp": "np.clip(v, low, high)",
-    "pow": "v ** w", "gather": "np.take_along_axis(v, index, axis)", "index_select": "v[index]", "masked_fill": "np.where(mask, value, v)",
-    "norm": "np.linalg.norm(v)", "sub": "v - w", "mul": "v * w", "div": "v / w",
+    "pow": "v ** w", "gather": "np.take_along_axis(v, index, axis)", "index_select": "v[index]",
+    "masked_fill": "np.where(mask, value, v)", "norm": "np.linalg.norm(v)", "sub": "v - w", "mul": "v * w", "div": "v / w",
 }  # fmt: skip
 
 
