@@ -10,19 +10,20 @@ import numpy as np
 from ..core.arrays import as_array
 from ..core.batched import somewhere
 from ..dispatch import composite, define_rule, unwrap
+from ..kernels.selection import where
 from .indexing import set_item
 
 
 def _where(chosen: bool) -> Any:
     def gradient(g: Any, condition: Any) -> Any:
         zero = g.dtype.type(0)
-        return np.where(condition, g, zero) if chosen else np.where(condition, zero, g)
+        return where(condition, g, zero) if chosen else where(condition, zero, g)
 
     return gradient
 
 
 define_rule(np.where, condition=lambda g: None, x=_where(True), y=_where(False),
-            signature=lambda condition, x, y, /: None)  # fmt: skip
+            signature=lambda condition, x, y, /: None, kernel=where)  # fmt: skip
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from collections import defaultdict
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -49,15 +50,23 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     return np.empty(shape, dtype) if size < LARGE else np.ndarray(shape, dtype, _lease(size))
 
 
-def empty_like(x: Array) -> Array:
-    """An array with any contents, of the shape, dtype and order in memory of ``x``, but without gaps."""
-    if x.nbytes < LARGE:
-        return np.empty_like(x, subok=False)
-    strides, step = [0] * x.ndim, x.itemsize
-    for axis in sorted(range(x.ndim), key=lambda axis: abs(x.strides[axis])):
-        strides[axis] = step
-        step *= x.shape[axis]
-    return np.ndarray(x.shape, x.dtype, _lease(x.nbytes), 0, strides)
+def empty_like(x: Array, dtype: Any = None) -> Array:
+    """An array with any contents, of the shape, dtype (or another) and order in memory of ``x``, but without gaps."""
+    dtype = x.dtype if dtype is None else np.dtype(dtype)
+    size = x.size * dtype.itemsize
+    if size < LARGE:
+        return np.empty_like(x, dtype, subok=False)
+    return np.ndarray(x.shape, dtype, _lease(size), 0, _without_gaps(x.shape, x.strides, dtype.itemsize))
+
+
+@lru_cache(maxsize=1024)
+def _without_gaps(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> tuple[int, ...]:
+    """The strides of an array whose axes have the order of these, and no gaps."""
+    made, step = [0] * len(shape), item
+    for axis in sorted(reversed(range(len(shape))), key=lambda axis: abs(strides[axis])):
+        made[axis] = step
+        step *= shape[axis]
+    return tuple(made)
 
 
 def empty_images(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -70,12 +79,20 @@ def empty_images(shape: tuple[int, ...], dtype: Any) -> Array:
     return np.ndarray(shape, dtype, _lease(prod(shape) * item), 0, (strides[0], strides[-1], *strides[1:-1]))
 
 
+def _copy_large(x: Array) -> Array:
+    out = empty(x.shape, x.dtype) if 0 in x.strides else empty_like(x)
+    out[...] = x
+    return out
+
+
+#: What copies a large array: kernels/selection.py, which stands above this file, puts what uses all threads here.
+copy_large = _copy_large
+
+
 def copy(x: Array) -> Array:
     """A copy of ``x``, in its memory order, and an array also where ``x`` is a NumPy scalar."""
     if is_native(x) and x.nbytes >= LARGE:
-        out = empty(x.shape, x.dtype) if 0 in x.strides else empty_like(x)
-        out[...] = x
-        return out
+        return copy_large(x)
     return np.copy(x) if isinstance(x, (ndarray, np.generic)) else x.copy()
 
 

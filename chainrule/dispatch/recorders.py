@@ -314,6 +314,10 @@ PLAIN = frozenset(
 )
 
 
+#: Arguments of a kernel: NumPy's arrays, and numbers that are weak beside them.
+_PLAIN_NUMBERS = frozenset({ndarray, int, float, np.float32, np.float64})
+
+
 def _parameters(rule: Rule, with_default: str) -> str:
     """The function's parameters, as they stand in a definition."""
     if isinstance(rule.function, np.ufunc):
@@ -347,6 +351,8 @@ def _given(rule: Rule, arguments: dict[str, Any]) -> Any:
     """Call the function with those arguments alone that are not its defaults: another library's may know no more."""
     function = rule.forward if deepest(arguments.values()) is None else rule.function
     required = [value for name, value in arguments.items() if name not in rule.defaults]
+    if rule.kernel is not None and _PLAIN_NUMBERS.issuperset(map(type, arguments.values())):  # numbers beside arrays
+        return rule.kernel(*required, **{n: arguments[n] for n in rule.defaults})
     given = {n: value for n, value in arguments.items() if n in rule.defaults and value is not rule.defaults[n]}
     return function(*required, **given)
 

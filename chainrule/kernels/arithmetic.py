@@ -5,6 +5,7 @@ Memory that the system hands out anew takes longer to be made than the arithmeti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,6 +17,8 @@ from ..core.arrays import Array
 from ..core.memory import LARGE, empty, empty_like
 from .elementwise import elementwise
 from .layer import dense, inlined
+from .math import exp, expm1, log, log1p, tanh
+from .selection import where
 
 
 @cache
@@ -34,6 +37,9 @@ def computed(ufunc: np.ufunc, *xs: Any) -> Any:
     return ufunc(*xs, out=out)
 
 
+# ---- of numbers ---------------------------------------------------------------------------------------------------------
+
+
 @inlined
 def _sum(x: Any, y: Any) -> Any:
     return x + y
@@ -49,25 +55,98 @@ def _product(x: Any, y: Any) -> Any:
     return x * y
 
 
+@inlined
+def _quotient(x: Any, y: Any) -> Any:
+    return x / y
+
+
+@inlined
+def _maximum(x: Any, y: Any) -> Any:
+    return x if (x >= y) | (x != x) else y
+
+
+@inlined
+def _minimum(x: Any, y: Any) -> Any:
+    return x if (x <= y) | (x != x) else y
+
+
+@inlined
+def _negative(x: Any) -> Any:
+    return -x
+
+
+@inlined
+def _absolute(x: Any) -> Any:
+    return math.fabs(x)
+
+
+@inlined
+def _square(x: Any) -> Any:
+    return x * x
+
+
+@inlined
+def _reciprocal(x: Any) -> Any:
+    return type(x)(1) / x
+
+
+@inlined
+def _root(x: Any) -> Any:
+    return math.sqrt(x)
+
+
+@inlined
+def _sign(x: Any) -> Any:
+    one = type(x)(1)
+    return one if x > 0 else (-one if x < 0 else x * x)
+
+
+@inlined
+def _exp(x: Any) -> Any:
+    return exp(x)
+
+
+@inlined
+def _expm1(x: Any) -> Any:
+    return expm1(x)
+
+
+@inlined
+def _log(x: Any) -> Any:
+    return log(x)
+
+
+@inlined
+def _log1p(x: Any) -> Any:
+    return log1p(x)
+
+
+@inlined
+def _tanh(x: Any) -> Any:
+    return tanh(x)
+
+
 #: Those that have a compiled loop, on all threads.
-_COMPILED: dict[Any, Callable[..., Any]] = {
-    ufunc: elementwise(function, arrays=2)(ufunc)
-    for ufunc, function in ((np.add, _sum), (np.subtract, _difference), (np.multiply, _product))
-}
+_OF_NUMBERS = {
+    np.add: _sum, np.subtract: _difference, np.multiply: _product, np.divide: _quotient, np.maximum: _maximum,
+    np.minimum: _minimum, np.negative: _negative, np.absolute: _absolute, np.square: _square, np.reciprocal: _reciprocal,
+    np.sqrt: _root, np.sign: _sign, np.exp: _exp, np.expm1: _expm1, np.log: _log, np.log1p: _log1p, np.tanh: _tanh,
+}  # fmt: skip
 
 
 @cache
 def in_used_memory(ufunc: np.ufunc) -> Callable[..., Any]:
     """``ufunc`` of large arrays."""
-    loop = _COMPILED.get(ufunc)
-    if loop is None:
-        return lambda *xs: computed(ufunc, *xs)
+    function = _OF_NUMBERS.get(ufunc)
 
-    def compute(x: Any, y: Any) -> Any:
-        alike = dense(x, y) and x.shape == y.shape and 0 not in y.strides and (x.strides == y.strides or not any(x.strides))
-        return loop(x, y) if alike else computed(ufunc, x, y)
+    def compute(*xs: Any) -> Any:
+        return computed(ufunc, *xs)
 
-    return compute
+    return compute if function is None else elementwise(function, arrays=ufunc.nin)(compute)
+
+
+#: NumPy's functions that have something faster.
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.where: where}
 
 
 class Large(NDArrayOperatorsMixin):
@@ -108,7 +187,7 @@ class Large(NDArrayOperatorsMixin):
         return large(in_used_memory(ufunc)(*xs))
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        return large(function(*map(array_of, args), **kwargs))
+        return large(_FUNCTIONS.get(function, function)(*map(array_of, args), **kwargs))
 
 
 def large(x: Any, most: int = 0) -> Any:
