@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..calculus import elementwise, further, linalg, samples, shapes, statistics  # noqa: F401 (further: what they define)
+from ..calculus import elementwise, further, linalg, samples, selection, shapes, statistics  # noqa: F401 (further: what they define)
 from ..calculus.constants import named
 from ..core.arrays import as_array
 from ..core.batched import Batched, Level, NotBatched, whole
@@ -27,6 +27,7 @@ OF_VALUES |= named(
 # ---- element by element ---------------------------------------------------------------------------------
 
 for _function in (
+    elementwise.cube, selection._between,
     elementwise._ldexp, elementwise._fraction, elementwise._finite, elementwise._sinc, elementwise._bessel, elementwise._phase,
     shapes.astype, np.sinc, np.i0, np.copy, np.real, np.imag, np.round, np.around, np.fix, np.isclose, np.iscomplex, np.isreal,
     np.isneginf, np.isposinf,

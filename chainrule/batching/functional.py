@@ -18,7 +18,9 @@ from .calls import BATCHING, batches, element_by_element
 for _function in (
     activation.relu, activation.hardtanh, activation.leaky_relu, activation.hardswish, activation.sigmoid, activation.tanh,
     activation.silu, activation.mish, activation._normal_cdf, activation._gelu, activation._gelu_tanh, activation._elu,
-    activation._softplus, loss._huber, loss._cross_entropy_of_two, _masked,
+    activation._softplus, activation._threshold, activation._hardshrink, activation._softshrink, activation._hardsigmoid,
+    activation._softsign, activation._tanhshrink, activation._logsigmoid, activation._prelu,
+    loss._huber, loss._cross_entropy_of_two, _masked,
 ):  # fmt: skip
     BATCHING[_function] = element_by_element(_function)
 
@@ -43,6 +45,7 @@ def _along(function: Any) -> None:
         return function(whole(input, level), beyond(dim, input.ndim))
 
 
+_along(activation._glu)
 _along(activation.softmax)
 _along(activation.log_softmax)
 BATCHING[activation.logsumexp] = reduction(activation.logsumexp)

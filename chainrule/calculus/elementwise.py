@@ -10,6 +10,7 @@ import numpy as np
 from .. import dispatch
 from ..core.batched import Batched
 from ..dispatch import composite, define_rule, primitive, unwrap
+from ..kernels import arithmetic as kernels
 from ..kernels.arithmetic import in_used_memory
 
 _LN2 = float(np.log(2.0))
@@ -57,6 +58,15 @@ def _power_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 elementwise(np.power, _power_x, _power_y)
+
+
+@primitive
+def cube(x: Any) -> Any:
+    """The third power: a power by NumPy takes long, where numbers are negative."""
+    return kernels.cube(x)
+
+
+define_rule(cube, x=lambda g, x: 3 * g * np.square(x))
 elementwise(np.float_power, _power_x, _power_y)
 
 # ---- exponentials and logarithms ------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from ..core import config
 from ..core.memory import copy
 from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
 from ..dispatch import NO_GRADIENT, RECORDERS, unwrap
+from .elementwise import cube
 from .indexing import get_item, set_item
 from .shapes import astype
 
@@ -29,7 +30,7 @@ _COMPARISONS = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 
 #: Exponents for which NumPy has something better than a power.
-POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
+POWERS: dict[float, Callable[..., Any]] = {2: np.square, 1: np.positive, 3: cube, 0.5: np.sqrt, -1: np.reciprocal}
 
 
 def _plain(function: Any) -> Callable[..., Any]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from ..core.arrays import as_array
 from ..core.batched import somewhere
-from ..dispatch import composite, define_rule, unwrap
+from ..dispatch import composite, define_rule, primitive, unwrap
+from ..kernels import activation as numbers
+from ..kernels.elementwise import elementwise
 from ..kernels.selection import where
 from .indexing import set_item
 
@@ -33,11 +35,31 @@ def _clip(a: Any, a_min: Any = _NOTHING, a_max: Any = _NOTHING, *, min: Any = _N
     """At a bound the gradient is shared with it, as by ``np.maximum``; a constant bound leaves it whole."""
     low = min if a_min is _NOTHING else a_min
     high = max if a_max is _NOTHING else a_max
+    if a.dtype.kind == "f" and low.__class__ in _NUMBERS and high.__class__ in _NUMBERS:
+        return _between(a, -np.inf if low in _UNBOUNDED else low, np.inf if high in _UNBOUNDED else high)
     if low is not _NOTHING and low is not None:
         a = _bounded(a, low, np.maximum, np.less)
     if high is not _NOTHING and high is not None:
         a = _bounded(a, high, np.minimum, np.greater)
     return a
+
+
+_UNBOUNDED = (None, _NOTHING)
+_NUMBERS = frozenset({int, float, *map(type, _UNBOUNDED)})
+
+
+@primitive
+@elementwise(numbers.hardtanh)
+def _between(a: Any, low: float, high: float) -> Any:
+    return np.minimum(np.maximum(a, low), high)
+
+
+@elementwise(numbers.clip_gradient, arrays=2)
+def _between_gradient(g: Any, a: Any, low: float, high: float) -> Any:
+    return g * ((a >= low) & (a <= high))
+
+
+define_rule(_between, a=lambda g, a, low, high: _between_gradient(g, a, low, high))
 
 
 def _bounded(a: Any, bound: Any, extremum: Any, beyond: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from collections import defaultdict
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -63,7 +64,7 @@ def empty_like(x: Array, dtype: Any = None) -> Array:
 def _without_gaps(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> tuple[int, ...]:
     """The strides of an array whose axes have the order of these, and no gaps."""
     made, step = [0] * len(shape), item
-    for axis in sorted(reversed(range(len(shape))), key=lambda axis: abs(strides[axis])):
+    for axis in sorted(range(len(shape)), key=lambda axis: (abs(strides[axis]), -axis)):
         made[axis] = step
         step *= shape[axis]
     return tuple(made)
@@ -86,7 +87,7 @@ def _copy_large(x: Array) -> Array:
 
 
 #: What copies a large array: kernels/selection.py, which stands above this file, puts what uses all threads here.
-copy_large = _copy_large
+copy_large: Callable[[Array], Array] = _copy_large
 
 
 def copy(x: Array) -> Array:

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, is_native, sum_to
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import activation as numbers
 from ..kernels import softmax as kernels
 from ..kernels.elementwise import elementwise
+from ..kernels.reduction import total
 from ..kernels.special import erf
 from ..random import drawn, generator
 
@@ -132,6 +133,30 @@ define_rule(
 )
 
 
+@primitive
+@elementwise(numbers.prelu, arrays=2)
+def _prelu(x: Array, slope: Array) -> Array:
+    return np.where(x > 0, x, slope * x)
+
+
+@elementwise(numbers.prelu_gradient, arrays=3)
+def _prelu_gradient(g: Any, x: Any, slope: Any) -> Any:
+    return g * np.where(unwrap(x) > 0, g.dtype.type(1), slope)
+
+
+@elementwise(numbers.prelu_slope_gradient, arrays=2)
+def _prelu_slope_gradient(g: Any, x: Any) -> Any:
+    return g * np.minimum(x, 0)
+
+
+def _prelu_slopes_gradient(g: Any, x: Any, slope_shape: tuple[int, ...]) -> Any:
+    gradient = _prelu_slope_gradient(g, x)
+    return sum_to(gradient, slope_shape, total) if is_native(gradient) else gradient
+
+
+define_rule(_prelu, x=_prelu_gradient, slope=_prelu_slopes_gradient)
+
+
 def prelu(input: Any, weight: Any) -> Any:
     """Rectified linear unit with a slope that is learnt: x where x > 0, else w x.
 
@@ -158,7 +183,7 @@ def prelu(input: Any, weight: Any) -> Any:
         weight = np.reshape(weight, (-1, *[1] * (input.ndim - 2)))
     elif weight.ndim > input.ndim:
         weight = np.reshape(weight, ())
-    return np.where(input > 0, input, weight * input)
+    return _prelu(input, weight)
 
 
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Any:
@@ -188,6 +213,20 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
     return input * np.where(unwrap(input) > 0, input.dtype.type(1), slopes)
 
 
+@primitive
+@elementwise(numbers.threshold)
+def _threshold(x: Array, threshold: float, value: float) -> Array:
+    return np.where(x > threshold, x, x.dtype.type(value))
+
+
+@elementwise(numbers.threshold_gradient, arrays=2)
+def _threshold_gradient(g: Any, x: Any, threshold: float) -> Any:
+    return g * (x > threshold)
+
+
+define_rule(_threshold, x=lambda g, x, threshold: _threshold_gradient(g, x, threshold), ignores=["value"])
+
+
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """X where x > ``threshold``, else ``value``.
 
@@ -195,7 +234,21 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
     >>> F.threshold(np.array([-1.0, 2.0]), 0.5, -3.0)
     array([-3.,  2.])
     """
-    return np.where(input > threshold, input, input.dtype.type(value))
+    return _threshold(input, threshold, value)
+
+
+@primitive
+@elementwise(numbers.hardshrink)
+def _hardshrink(x: Array, limit: float) -> Array:
+    return np.where(np.abs(x) <= limit, x.dtype.type(0), x)
+
+
+@elementwise(numbers.shrink_gradient, arrays=2)
+def _shrink_gradient(g: Any, x: Any, limit: float) -> Any:
+    return np.where(np.abs(unwrap(x)) <= limit, g.dtype.type(0), g)
+
+
+define_rule(_hardshrink, x=_shrink_gradient)
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
@@ -205,7 +258,16 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     >>> F.hardshrink(np.array([-1.0, 0.2, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return np.where(np.abs(unwrap(input)) <= lambd, input.dtype.type(0), input)
+    return _hardshrink(input, lambd)
+
+
+@primitive
+@elementwise(numbers.softshrink)
+def _softshrink(x: Array, limit: float) -> Array:
+    return np.where(np.abs(x) <= limit, x.dtype.type(0), x - np.copysign(x.dtype.type(limit), x))
+
+
+define_rule(_softshrink, x=_shrink_gradient)
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
@@ -220,8 +282,21 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """
     if lambd < 0:
         raise ValueError(f"softshrink: lambd is not negative, but was {lambd}")
-    x = unwrap(input)
-    return np.where(np.abs(x) <= lambd, x.dtype.type(0), input - np.copysign(x.dtype.type(lambd), x))
+    return _softshrink(input, lambd)
+
+
+@primitive
+@elementwise(numbers.hardsigmoid)
+def _hardsigmoid(x: Array) -> Array:
+    return np.clip(x + 3, 0, 6) * (1 / 6)
+
+
+@elementwise(numbers.hardsigmoid_gradient, arrays=2)
+def _hardsigmoid_gradient(g: Any, x: Any) -> Any:
+    return g * ((x > -3) & (x < 3)) * (1 / 6)
+
+
+define_rule(_hardsigmoid, x=_hardsigmoid_gradient)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
@@ -231,7 +306,7 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     >>> F.hardsigmoid(np.array([-4.0, 0.0, 4.0]))
     array([0. , 0.5, 1. ])
     """
-    return relu6(input + 3) * (1 / 6)
+    return _hardsigmoid(input)
 
 
 @elementwise(numbers.hardswish)
@@ -311,6 +386,20 @@ def tanh(input: Array) -> Array:
 define_rule(tanh, input=_tanh_gradient)
 
 
+@primitive
+@elementwise(numbers.tanhshrink)
+def _tanhshrink(x: Array) -> Array:
+    return x - np.tanh(x)
+
+
+@elementwise(numbers.tanhshrink_gradient, arrays=2)
+def _tanhshrink_gradient(g: Any, x: Any) -> Any:
+    return g * np.square(np.tanh(x))
+
+
+define_rule(_tanhshrink, x=_tanhshrink_gradient)
+
+
 def tanhshrink(input: Any) -> Any:
     """X - tanh(x).
 
@@ -318,7 +407,21 @@ def tanhshrink(input: Any) -> Any:
     >>> F.tanhshrink(np.array([0.0, 1.0]))
     array([0.        , 0.23840584])
     """
-    return input - tanh(input)
+    return _tanhshrink(input)
+
+
+@primitive
+@elementwise(numbers.softsign)
+def _softsign(x: Array) -> Array:
+    return x / (1 + np.abs(x))
+
+
+@elementwise(numbers.softsign_gradient, arrays=2)
+def _softsign_gradient(g: Any, x: Any) -> Any:
+    return g / np.square(1 + np.abs(x))
+
+
+define_rule(_softsign, x=_softsign_gradient)
 
 
 def softsign(input: Any) -> Any:
@@ -328,7 +431,7 @@ def softsign(input: Any) -> Any:
     >>> F.softsign(np.array([-1.0, 3.0]))
     array([-0.5 ,  0.75])
     """
-    return input / (1 + np.abs(input))
+    return _softsign(input)
 
 
 # ---- smooth rectifiers ----------------------------------------------------------------------------------
@@ -538,6 +641,20 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return _softplus(input, beta, threshold)
 
 
+@primitive
+@elementwise(numbers.logsigmoid)
+def _logsigmoid(x: Array) -> Array:
+    return -log_one_plus_exp(-x)
+
+
+@elementwise(numbers.logsigmoid_gradient, arrays=2)
+def _logsigmoid_gradient(g: Any, x: Any) -> Any:
+    return g * sigmoid(-x)
+
+
+define_rule(_logsigmoid, x=_logsigmoid_gradient)
+
+
 def logsigmoid(input: Any) -> Any:
     """Logarithm of the sigmoid: -log(1 + exp(-x)).
 
@@ -545,7 +662,36 @@ def logsigmoid(input: Any) -> Any:
     >>> F.logsigmoid(np.array([0.0, -1000.0]))
     array([-6.93147181e-01, -1.00000000e+03])
     """
-    return -log_one_plus_exp(-input)
+    return _logsigmoid(input)
+
+
+@elementwise(numbers.gated, arrays=2)
+def _gated(a: Any, b: Any) -> Any:
+    return a * sigmoid(b)
+
+
+@elementwise(numbers.gate_gradient, arrays=3)
+def _gate_gradient(g: Any, a: Any, b: Any) -> Any:
+    s = sigmoid(b)
+    return g * a * (s * (1 - s))
+
+
+@primitive
+def _glu(x: Array, dim: int) -> Array:
+    return _gated(*_halves(x, dim))
+
+
+def _halves(x: Any, dim: int) -> tuple[Any, Any]:
+    before, n = (slice(None),) * (dim % x.ndim), x.shape[dim] // 2
+    return x[(*before, slice(0, n))], x[(*before, slice(n, None))]
+
+
+def _glu_gradient(g: Any, x: Any, dim: int) -> Any:
+    a, b = _halves(x, dim)
+    return np.concatenate([_gated(g, b), _gate_gradient(g, a, b)], axis=dim)
+
+
+define_rule(_glu, x=_glu_gradient)
 
 
 def glu(input: Any, dim: int = -1) -> Any:
@@ -562,8 +708,7 @@ def glu(input: Any, dim: int = -1) -> Any:
     """
     if input.ndim == 0 or input.shape[dim] % 2:
         raise ValueError(f"glu: axis {dim} is halved, but the input is {input.shape}")
-    a, b = np.split(input, 2, axis=dim)
-    return a * sigmoid(b)
+    return _glu(input, dim)
 
 
 # ---- along an axis --------------------------------------------------------------------------------------

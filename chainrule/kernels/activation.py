@@ -152,3 +152,104 @@ def hardswish_gradient(g: Any, x: Any) -> Any:
     number = type(x)
     inner = g * (x * number(1 / 3) + number(0.5))
     return number(0) if x <= -3 else (g if x >= 3 else inner)
+
+
+@inlined
+def clip_gradient(g: Any, x: Any, low: Any, high: Any) -> Any:
+    return g if (x >= low) & (x <= high) else type(g)(0)
+
+
+@inlined
+def threshold(x: Any, limit: Any, value: Any) -> Any:
+    return x if x > limit else value
+
+
+@inlined
+def threshold_gradient(g: Any, x: Any, limit: Any) -> Any:
+    return g if x > limit else type(g)(0)
+
+
+@inlined
+def hardshrink(x: Any, limit: Any) -> Any:
+    return type(x)(0) if math.fabs(x) <= limit else x
+
+
+@inlined
+def shrink_gradient(g: Any, x: Any, limit: Any) -> Any:
+    return type(g)(0) if math.fabs(x) <= limit else g
+
+
+@inlined
+def softshrink(x: Any, limit: Any) -> Any:
+    return type(x)(0) if math.fabs(x) <= limit else x - math.copysign(limit, x)
+
+
+@inlined
+def hardsigmoid(x: Any) -> Any:
+    number = type(x)
+    t = x + number(3)
+    t = number(0) if t < 0 else t
+    return (number(6) if t > 6 else t) * number(1 / 6)
+
+
+@inlined
+def hardsigmoid_gradient(g: Any, x: Any) -> Any:
+    return g * type(g)(1 / 6) if (x > -3) & (x < 3) else type(g)(0)
+
+
+@inlined
+def prelu(x: Any, slope: Any) -> Any:
+    return x if x > 0 else slope * x
+
+
+@inlined
+def prelu_gradient(g: Any, x: Any, slope: Any) -> Any:
+    return g if x > 0 else slope * g
+
+
+@inlined
+def prelu_slope_gradient(g: Any, x: Any) -> Any:
+    return type(g)(0) if x > 0 else g * x
+
+
+@inlined
+def gated(a: Any, b: Any) -> Any:
+    return a * _sigmoid(b)
+
+
+@inlined
+def gate_gradient(g: Any, a: Any, b: Any) -> Any:
+    s = _sigmoid(b)
+    return g * a * (s * (type(s)(1) - s))
+
+
+@inlined
+def softsign(x: Any) -> Any:
+    return x / (type(x)(1) + math.fabs(x))
+
+
+@inlined
+def softsign_gradient(g: Any, x: Any) -> Any:
+    d = type(x)(1) + math.fabs(x)
+    return g / (d * d)
+
+
+@inlined
+def tanhshrink(x: Any) -> Any:
+    return x - _tanh(x)
+
+
+@inlined
+def tanhshrink_gradient(g: Any, x: Any) -> Any:
+    t = _tanh(x)
+    return g * (t * t)
+
+
+@inlined
+def logsigmoid(x: Any) -> Any:
+    return -softplus(-x)
+
+
+@inlined
+def logsigmoid_gradient(g: Any, x: Any) -> Any:
+    return g * _sigmoid(-x)

@@ -17,7 +17,7 @@ from ..core.arrays import Array
 from ..core.memory import LARGE, empty, empty_like
 from .elementwise import elementwise
 from .layer import dense, inlined
-from .math import exp, expm1, log, log1p, tanh
+from .math import exp, expm1, log, log1p, pow, tanh
 from .selection import where
 
 
@@ -126,11 +126,28 @@ def _tanh(x: Any) -> Any:
     return tanh(x)
 
 
+@inlined
+def _power(x: Any, y: Any) -> Any:
+    return pow(x, y)
+
+
+@inlined
+def _cube(x: Any) -> Any:
+    return x * x * x
+
+
+@elementwise(_cube)
+def cube(x: Array) -> Array:
+    """The third power."""
+    return x * x * x
+
+
 #: Those that have a compiled loop, on all threads.
 _OF_NUMBERS = {
     np.add: _sum, np.subtract: _difference, np.multiply: _product, np.divide: _quotient, np.maximum: _maximum,
     np.minimum: _minimum, np.negative: _negative, np.absolute: _absolute, np.square: _square, np.reciprocal: _reciprocal,
     np.sqrt: _root, np.sign: _sign, np.exp: _exp, np.expm1: _expm1, np.log: _log, np.log1p: _log1p, np.tanh: _tanh,
+    np.power: _power,
 }  # fmt: skip
 
 

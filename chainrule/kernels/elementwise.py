@@ -1,9 +1,9 @@
 """Element-wise kernels: a loop over a function of numbers, for arrays that broadcast, in any order of their axes.
 
-Arrays of one shape that are contiguous go through one flat loop. All others are seen as rows: the axes are sorted as they lie in
-the result, neighbours made one where they are for all arrays, and along the last axis each array has either neighbouring elements
-or one for all. There is a loop for each such pattern that is met, so that a row vector, a column or a number for each channel is
-never copied to the result's shape.
+Arrays of one shape that are contiguous go through one flat loop. All others are seen as rows: the axes are sorted as they lie
+in the result, neighbours made one where they are for all arrays, and along the last axis each array has either neighbouring
+elements or one for all. There is a loop for each such pattern that is met, so that a row vector, a column or a number for each
+channel is never copied to the result's shape.
 """
 
 from __future__ import annotations
@@ -153,9 +153,8 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], *arrays: Any) -> tup
     """How arrays, of which the shapes, strides and sizes of elements are given, broadcast into a result without gaps.
 
     Which of them have elements of their own along a row; the result's axes as they lie in memory; and the loop's numbers: how
-    many rows and pieces of them there are, and how many make a block, a row's length, a piece's, pieces of a row, the lengths of
-    the two last of three axes around rows, and for the result and each array the steps along these three. None where no row
-    would be long enough.
+    many pieces of rows there are, how many make a block, a row's length, a piece's, the pieces of a row, the lengths of the two
+    last of three axes around rows, and for the result and each array the steps along these three. None where rows are short.
     """
     order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
     steps = [strides]
