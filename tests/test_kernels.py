@@ -338,14 +338,27 @@ def test_products_equal_numpys(dtype, number_of_threads):
 
 
 @pytest.mark.parametrize(
-    "terms", ["bthd,bshd->bhts", "ij,jk->ki", "bij,bjk->bik", "bhts,bshd->bthd", "ab,cb->ac", "ijk,kl->lij"]
+    "terms",
+    [
+        "bthd,bshd->bhts",
+        "ij,jk->ki",
+        "bij,bjk->bik",
+        "bhts,bshd->bthd",
+        "ab,cb->ac",
+        "ijk,kl->lij",
+        "i,j->ji",
+        "bi,bj->jib",
+        "bi,bi->b",
+        "ij,j->i",
+        "ij,ij->",
+    ],
 )
-def test_einsum_equals_numpys(terms, number_of_threads):
+def test_contractions_equal_numpys(terms, number_of_threads):
     rng = np.random.default_rng(0)
     lengths = dict(zip("bthdsijkacl", (3, 20, 4, 17, 22, 31, 47, 52, 60, 50, 33), strict=True))
     left, right = terms.split("->")[0].split(",")
     x, y = (rng.standard_normal([lengths[i] for i in term]) for term in (left, right))
-    got = matmul.einsum([x, y], [left, right], terms.split("->")[1])
+    got = matmul.contract(x, y, (left, right, terms.split("->")[1]))
     np.testing.assert_allclose(got, np.einsum(terms, x, y), rtol=1e-10, atol=1e-10)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from string import ascii_letters
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..calculus import linear_algebra
 from ..core.batched import Batched, Level
+from ..kernels.matmul import Terms
 from .calls import aligned, batches
 
 
@@ -33,10 +33,10 @@ def _matmul(level: Level, x: Any, y: Any, **kwargs: Any) -> Any:
     return np.squeeze(made, dropped) if dropped else made
 
 
-@batches(linear_algebra._einsum)
-def _einsum(level: Level, operands: Sequence[Any], terms: Sequence[str], output: str) -> Any:
+@batches(linear_algebra._contract)
+def _contract(level: Level, x: Any, y: Any, terms: Terms) -> Any:
     examples = next(c for c in ascii_letters if c not in "".join(terms))
-    mapped = [isinstance(x, Batched) and x.level is level and x.mapped for x in operands]
-    inners = [x.inner if isinstance(x, Batched) and x.level is level else x for x in operands]
-    terms = [examples + term if is_mapped else term for term, is_mapped in zip(terms, mapped, strict=True)]
-    return linear_algebra._einsum(inners, terms, examples + output)
+    mapped = [isinstance(a, Batched) and a.level is level and a.mapped for a in (x, y)]
+    inners = [a.inner if isinstance(a, Batched) and a.level is level else a for a in (x, y)]
+    of_x, of_y = (examples + term if is_mapped else term for term, is_mapped in zip(terms[:2], mapped, strict=True))
+    return linear_algebra._contract(*inners, (of_x, of_y, examples + terms[2]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -11,28 +13,34 @@ import numpy as np
 from ..core.arrays import as_array
 from ..dispatch import composite, define_rule, primitive
 from ..kernels import matmul as kernel
+from ..kernels.matmul import Terms
 from .constants import named
 
 
 def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
     """G yᵀ."""
     if y.ndim == 1:
-        return np.expand_dims(g, -1) * y
+        return _outer_product(g, y)
     if len(x_shape) == 1:
-        return np.squeeze(y @ np.expand_dims(g, -1), -1)
+        return y @ g if y.ndim == 2 else np.squeeze(y @ np.expand_dims(g, -1), -1)
     return kernel.matmul(g, y.swapaxes(-1, -2))
 
 
 def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     """xᵀ g; where y is one matrix for a stack of x, as one product over all rows."""
     if x.ndim == 1:
-        return x * np.expand_dims(g, -1) if len(y_shape) == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
+        return x * np.expand_dims(g, -1) if len(y_shape) == 1 else _outer_product(x, g)
     if len(y_shape) == 1:
-        return np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
+        return x.swapaxes(0, 1) @ g if x.ndim == 2 else np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
     if len(y_shape) == 2 and x.ndim > 2:
         rows = prod(x.shape[:-1])
         x, g = np.reshape(x, (rows, x.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
     return kernel.matmul(x.swapaxes(-1, -2), g)
+
+
+def _outer_product(x: Any, y: Any) -> Any:
+    """The products of each two elements along the last axes."""
+    return kernel.matmul(np.expand_dims(x, -1), np.expand_dims(y, -2))
 
 
 define_rule(np.matmul, linear="separately", kernel=kernel.matmul, x=_matmul_x, y=_matmul_y)
@@ -73,13 +81,12 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     of_a, of_b = ([int(i) % x.ndim for i in np.atleast_1d(given)] for x, given in zip((a, b), axes, strict=True))
     if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
         raise ValueError(f"np.tensordot: shapes {a.shape} and {b.shape} do not match on the axes {of_a} and {of_b}")
-    left, right = ([i for i in range(x.ndim) if i not in used] for x, used in ((a, of_a), (b, of_b)))
-    summed = int(np.prod([a.shape[i] for i in of_a], dtype=int))
-    shape = [a.shape[i] for i in left] + [b.shape[i] for i in right]
-    rows, columns = (int(np.prod(s, dtype=int)) for s in (shape[: len(left)], shape[len(left) :]))
-    x = np.reshape(np.transpose(a, left + of_a), (rows, summed))
-    y = np.reshape(np.transpose(b, of_b + right), (summed, columns))
-    return np.reshape(np.matmul(x, y), shape)
+    term_a = ascii_letters[: a.ndim]
+    term_b = [*ascii_letters[a.ndim : a.ndim + b.ndim]]
+    for i, j in zip(of_a, of_b, strict=True):
+        term_b[j] = term_a[i]
+    free = [c for c in term_a if c not in term_b] + [c for c in term_b if c not in term_a]
+    return _contract(a, b, (term_a, "".join(term_b), "".join(free)))
 
 
 @composite(np.kron)
@@ -129,35 +136,37 @@ def _vecmat(x1: Any, x2: Any) -> Any:
 
 
 @primitive
-def _einsum(operands: Sequence[Any], terms: Sequence[str], output: str) -> Any:
-    """A sum in explicit form, in which no index is repeated within a term."""
-    return kernel.einsum(operands, terms, output)
+def _contract(x: Any, y: Any, terms: Terms) -> Any:
+    """The sum of products of two arrays over the indices that are not in the result; each of the others is in it.
+
+    Args:
+        x, y: the arrays.
+        terms: their indices and those of the result, a letter each; none twice in a term, or in one array alone and summed.
+    """
+    return kernel.contract(x, y, terms)
 
 
-def _einsum_operand(g: Any, i: int, operands: Any, operands_shape: Any, terms: Any, output: str) -> Any:
-    """The sum over all the other operands and g; along an index that was in this operand alone it is constant."""
-    others = [j for j in range(len(terms)) if j != i]
-    known = set(output).union(*(terms[j] for j in others))
-    kept = "".join(index for index in terms[i] if index in known)
-    gradient = _einsum([g, *(operands[j] for j in others)], [output, *(terms[j] for j in others)], kept)
-    alone = tuple(axis for axis, index in enumerate(terms[i]) if index not in known)
-    if not alone:
-        return gradient
-    gradient = np.expand_dims(gradient, alone)
-    return np.broadcast_to(
-        gradient,
-        [n if axis in alone else m for axis, (n, m) in enumerate(zip(operands_shape[i], gradient.shape, strict=True))],
-    )
-
-
-define_rule(_einsum, linear="separately", operands=_einsum_operand)
+define_rule(
+    _contract,
+    linear="separately",
+    x=lambda g, y, terms: _contract(g, y, (terms[2], terms[1], terms[0])),
+    y=lambda g, x, terms: _contract(g, x, (terms[2], terms[0], terms[1])),
+)
 
 
 @composite(np.einsum)
-def _einsum_composed(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
-    """Bring any form that ``np.einsum`` takes to the explicit one: no ellipsis, no index twice in a term."""
+def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
+    """Any form that ``np.einsum`` takes, as diagonals, sums along axes, and contractions of two arrays after the other."""
     terms, output, arrays = _parse_einsum(operands)
+    terms, longest = [*terms], dict[str, int]()
+    for term, array in zip(terms, arrays, strict=True):
+        if len(term) != array.ndim:
+            raise ValueError(f"np.einsum: the term {term!r} has {len(term)} indices for an operand of shape {array.shape}")
+        for index, n in zip(term, array.shape, strict=True):
+            longest[index] = n if n != 1 else longest.get(index, 1)
     for k, (term, array) in enumerate(zip(terms, arrays, strict=True)):
+        if alike := tuple(axis for axis, index in enumerate(term) if array.shape[axis] == 1 != longest[index]):
+            array, term = np.squeeze(array, alike), "".join(c for axis, c in enumerate(term) if axis not in alike)
         while len(set(term)) < len(term):
             axis1 = next(axis for axis, index in enumerate(term) if index in term[axis + 1 :])
             axis2 = term.index(term[axis1], axis1 + 1)
@@ -166,35 +175,72 @@ def _einsum_composed(*operands: Any, optimize: Any = False, dtype: Any = None) -
             array, index = np.diagonal(array, 0, axis1, axis2), term[axis1]
             term = "".join(c for axis, c in enumerate(term) if axis not in (axis1, axis2)) + index
         terms[k], arrays[k] = term, array
-    ans = _einsum(arrays, terms, output)
+    for i, j, made in _pairs(tuple(terms), output, tuple(a.shape for a in arrays)):
+        (x, of_x), (y, of_y) = (_summed(arrays[k], terms[k], terms[l] + made) for k, l in ((i, j), (j, i)))
+        arrays = [a for k, a in enumerate(arrays) if k not in (i, j)] + [_contract(x, y, (of_x, of_y, made))]
+        terms = [t for k, t in enumerate(terms) if k not in (i, j)] + [made]
+    array, term = _summed(arrays[0], terms[0], output)
+    ans = np.transpose(array, [term.index(c) for c in output]) if term != output or any(array is x for x in operands) else array
     return ans if dtype is None else ans.astype(dtype)
 
 
-def _parse_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:
+def _summed(array: Any, term: str, wanted: str) -> tuple[Any, str]:
+    """An array summed along the indices that are not wanted, and its indices then."""
+    axes = tuple(axis for axis, index in enumerate(term) if index not in wanted)
+    return (np.sum(array, axes), "".join(c for c in term if c in wanted)) if axes else (array, term)
+
+
+@lru_cache(1 << 12)
+def _pairs(terms: tuple[str, ...], output: str, shapes: tuple[tuple[int, ...], ...]) -> list[tuple[int, int, str]]:
+    """Which two arrays are contracted first, and so on, and the indices of what that makes, which comes last from then on."""
+    path: Sequence[Any] = [(0, 1)] if len(terms) == 2 else []
+    if len(terms) > 2:
+        path = np.einsum_path(",".join(terms) + "->" + output, *(np.broadcast_to(0.0, s) for s in shapes), optimize="greedy")[
+            0
+        ][1:]
+    pairs, left = [], list(terms)
+    for together in path:
+        group = sorted(together)
+        while len(group) > 1:  # what the path would contract at once
+            i, j = group[:2]
+            others = [term for k, term in enumerate(left) if k not in (i, j)]
+            made = "".join(c for c in dict.fromkeys(left[i] + left[j]) if any(c in term for term in (output, *others)))
+            pairs.append((i, j, made if others else output))
+            left = [*others, made]
+            group = [k - 2 for k in group[2:]] + [len(left) - 1]
+    return pairs
+
+
+def _parse_einsum(operands: Sequence[Any]) -> tuple[Sequence[str], str, list[Any]]:
     """The terms, the output's term and the arrays, with letters in place of ellipses and of NumPy's lists of numbers."""
     if isinstance(operands[0], str):
-        subscripts, arrays = operands[0].replace(" ", ""), list(operands[1:])
+        subscripts, arrays = operands[0], list(operands[1:])
     else:
         arrays = list(operands[: len(operands) // 2 * 2 : 2])
         lists = list(operands[1::2]) + ([operands[-1]] if len(operands) % 2 else [])
         spelled = ["".join("..." if n is Ellipsis else chr(ord("A") + n + 6 * (n > 25)) for n in term) for term in lists]
         subscripts = ",".join(spelled[: len(arrays)]) + ("->" + spelled[-1] if len(operands) % 2 else "")
+    arrays = [a if hasattr(a, "ndim") else np.asarray(a) for a in arrays]
+    return *_explicit(subscripts, tuple(a.ndim for a in arrays)), arrays
+
+
+@lru_cache(1 << 12)
+def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[Sequence[str], str]:
+    """The terms and the output's term, without ellipses."""
+    subscripts = subscripts.replace(" ", "")
     left, arrow, output = subscripts.partition("->")
     terms = left.split(",")
-    if len(terms) != len(arrays):
-        raise ValueError(f"np.einsum: {subscripts!r} has {len(terms)} terms for {len(arrays)} operands")
-    arrays = [a if hasattr(a, "ndim") else np.asarray(a) for a in arrays]
-    free = [c for c in map(chr, range(ord("a"), ord("z") + 1)) if c not in subscripts] + [
-        c for c in map(chr, range(ord("A"), ord("Z") + 1)) if c not in subscripts
-    ]
-    hidden = [a.ndim - len(t.replace("...", "")) if "..." in t else 0 for a, t in zip(arrays, terms, strict=True)]
+    if len(terms) != len(ndims):
+        raise ValueError(f"np.einsum: {subscripts!r} has {len(terms)} terms for {len(ndims)} operands")
+    free = [c for c in ascii_letters if c not in subscripts]
+    hidden = [n - len(t.replace("...", "")) if "..." in t else 0 for n, t in zip(ndims, terms, strict=True)]
     letters = "".join(free[: max(hidden)])
     terms = [t.replace("...", letters[len(letters) - n :]) for t, n in zip(terms, hidden, strict=True)]
-    for term, array in zip(terms, arrays, strict=True):
-        if len(term) != array.ndim:
-            raise ValueError(f"np.einsum: the term {term!r} has {len(term)} indices for an operand of shape {array.shape}")
     every = "".join(terms)
     if arrow:
-        return terms, output.replace("...", letters), arrays
+        output = output.replace("...", letters)
+        if not set(output) <= set(every):
+            raise ValueError(f"np.einsum: {subscripts!r} has an index in its output that no operand has")
+        return terms, output
     once = sorted(c for c in set(every) if every.count(c) == 1 and c not in letters)
-    return terms, letters + "".join(once), arrays
+    return terms, letters + "".join(once)

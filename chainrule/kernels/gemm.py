@@ -34,7 +34,7 @@ _COPIED = 1 << 20  # numbers of each matrix that are copied at a time
 _FEW_PANELS = 2  # of the right matrix
 _FEW_ROWS = 4  # of the left matrix: copying the right one would take longer than to multiply by it
 _SMALL = 1 << 21  # multiplications: fewer are not worth a second thread
-_ZEROS = np.zeros(16)  # as long as a row of a tile
+ZEROS = np.zeros(16)  # as long as a row of a tile
 _BLOCK = 8  # tiles of rows, and of columns, that a thread takes at a time
 
 
@@ -45,7 +45,7 @@ def gemm(
     """Compute out = a b + plus, as ``native.gemm`` describes, from addresses and strides in bytes: a C function."""
     strided = np.lib.stride_tricks.as_strided  # of no layout that Numba knows: the rest is compiled once for all
     result, adds = carray(out, (1,)), plus_row >= 0
-    nothing = array_at(result, address(_ZEROS), 1)
+    nothing = array_at(result, address(ZEROS), 1)
     _gemm(
         strided(carray(a, (1,)), (m, k), (a_row, a_column)),
         strided(carray(b, (1,)), (k, n), (b_row, b_column)),
@@ -62,6 +62,9 @@ def _gemm(a: Any, b: Any, out: Any, plus: Any) -> None:
         return
     if m <= _FEW_ROWS:
         _multiply_few(a, b, out, plus)
+        return
+    if n <= _FEW_ROWS and a.strides[0] >= a.strides[1] and k > 1:
+        parallel_for(_columns_of_few, (b.T, a.T, out.T, plus.T), m, _wide_enough(k))
         return
     small = m * n * k < _SMALL
     rows, columns = tile_rows(), tile_columns(out)
@@ -200,9 +203,15 @@ def add_part(edge: Any, out: Any, place: int, height: int, filled: int, plus: in
 def _multiply_few(a: Any, b: Any, out: Any, plus: Any) -> None:
     """Compute out = a b + plus where there are few rows, in the order in which ``b`` lies in memory."""
     if b.strides[0] < b.strides[1]:
-        parallel_for(_columns_of_few, (a, b, out, plus), b.shape[1], max(64, _SMALL // 8 // max(len(b), 1)))
+        parallel_for(_columns_of_few, (a, b, out, plus), b.shape[1], _wide_enough(len(b)))
     else:
         parallel_for(_parts_of_few, (a, b, out, plus), b.shape[1], max(1024, _SMALL // 8 // max(len(b), 1)))
+
+
+@compiled
+def _wide_enough(k: int) -> int:
+    """Columns that a thread takes at a time, each of ``k`` numbers."""
+    return max(64, _SMALL // 8 // max(k, 1))
 
 
 @compiled

@@ -226,6 +226,8 @@ def _tiles() -> Any:
 
 tile, narrow_tile, low_tile = Native("tile", _tiles), Native("narrow_tile", _tiles), Native("low_tile", _tiles)
 row_tile = Native("row_tile", _tiles)
+part_of_tile, narrow_part_of_tile = Native("part_of_tile", _tiles), Native("narrow_part_of_tile", _tiles)
+part_rows, narrow_part_rows = Native("part_rows", _tiles), Native("narrow_part_rows", _tiles)
 tile_rows, low_tile_rows = Native("tile_rows", _tiles), Native("low_tile_rows", _tiles)
 tile_columns, vector_length = Native("tile_columns", _tiles), Native("vector_length", _tiles)
 transpose, transpose_rest = Native("transpose", _tiles), Native("transpose_rest", _tiles)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, is_native
 from ..core.memory import empty
-from .layer import compiled, dense, gemm, kernel, parallel_for
+from .arithmetic import computed
+from .gemm import pack_panel
+from .layer import address, borrow, compiled, dense, gemm, give_back, kernel, parallel_for, tile_columns
+from .panels import multiply_by
 
+_TINY = 64  # multiplications: up to that, vectors would not pay
+_SMALL = 1 << 13  # numbers of a right matrix that is read where it is, or copied as it is
 _FEW = 1 << 16  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
 
 
@@ -49,18 +55,45 @@ def _product(x: Any, y: Any, out: Any) -> None:
 
 @compiled
 def _products(x: Any, y: Any, out: Any) -> None:
-    if len(x) < 4:  # too few to divide among threads
+    if len(x) < 4 and y.shape[1] * y.shape[2] > _SMALL:  # too few to divide among threads
         for i in range(len(x)):
             gemm(x[i], y[i], out[i])
     else:
         work = x.shape[1] * x.shape[2] * y.shape[2]
-        parallel_for(_products_block, (x, y, out), len(x), 1 + (1 << 20) // (work + 1))
+        parallel_for(_products_block, (x, y, out), len(x), 1 + (1 << 18) // (work + 64))
 
 
 @compiled
 def _products_block(x: Any, y: Any, out: Any, start: int, stop: int) -> None:
+    (k, n), m = y.shape[1:], x.shape[1]
+    if k * n > _SMALL:
+        for i in range(start, stop):
+            gemm(x[i], y[i], out[i])
+        return
+    if m * n * k <= _TINY:
+        _tiny_products(x[start:stop], y[start:stop], out[start:stop])
+        return
+    in_place = y.strides[2] == y.itemsize
+    copied = borrow(y, 1 if in_place else k * n)
+    b_at, b_step = address(copied), n
     for i in range(start, stop):
-        gemm(x[i], y[i], out[i])
+        if in_place:
+            b_at, b_step = address(y) + i * y.strides[0], y.strides[1] // y.itemsize
+        else:
+            pack_panel(y[i], copied, n)
+        multiply_by(x[i], b_at, tile_columns(out) * out.itemsize, b_step, out[i], 1.0, 0.0)
+    give_back(copied)
+
+
+@compiled
+def _tiny_products(x: Any, y: Any, out: Any) -> None:
+    for i in range(len(out)):
+        for r in range(out.shape[1]):
+            for c in range(out.shape[2]):
+                total = out.dtype.type(0)
+                for p in range(x.shape[2]):
+                    total += x[i, r, p] * y[i, p, c]
+                out[i, r, c] = total
 
 
 @kernel
@@ -122,41 +155,58 @@ def _column_sums_block(x: Any, out: Any, start: int, stop: int) -> None:
             total[j] += row[j]
 
 
+# ---- sums of products over any indices ------------------------------------------------------------------
+
+#: The indices of two arrays and of the result, a letter each.
+Terms = tuple[str, str, str]
+
+
 @kernel
-def einsum(operands: Sequence[Array], terms: Sequence[str], output: str) -> Array:
-    """A sum of products in explicit form, in which no index is repeated within a term."""
-    return np.einsum(",".join(terms) + "->" + output, *operands, optimize=len(operands) > 1)
+def contract(x: Array, y: Array, terms: Terms) -> Array:
+    """The sum of products of two arrays over the indices that are not in the result; none is twice in a term."""
+    of_x, of_y, output = terms
+    return np.einsum(f"{of_x},{of_y}->{output}", x, y, optimize=True)
 
 
-def _is_product(operands: Sequence[Array], terms: Sequence[str], output: str) -> bool:
-    """Whether it is a product of two stacks of matrices, perhaps of other axes, and large."""
-    if len(operands) != 2 or not dense(*operands):
-        return False
-    (x, y), (of_x, of_y) = operands, (set(t) for t in terms)
-    left, right = of_x - of_y, of_y - of_x
-    lengths = dict(zip("".join(terms), x.shape + y.shape, strict=True))
-    return (
-        (left | right) <= set(output)
-        and all(lengths[i] == n for term, a in zip(terms, operands, strict=True) for i, n in zip(term, a.shape, strict=True))
-        and prod(lengths.values()) > _FEW // 4
-        and any(i not in output for i in of_x & of_y)
-        and prod(lengths[i] for i in left) > 1
-        and prod(lengths[i] for i in right) > 1
-    )
+@contract.compiled(when=lambda x, y, terms: is_native(x) and is_native(y))
+def _(x: Array, y: Array, terms: Terms) -> Array:
+    return _contraction(terms, x.shape, y.shape)(x, y)
 
 
-@einsum.compiled(when=_is_product)
-def _(operands: Sequence[Array], terms: Sequence[str], output: str) -> Array:
-    (x, y), (of_x, of_y) = operands, terms
-    both = [i for i in of_x if i in of_y]
+@lru_cache(1 << 12)
+def _contraction(terms: Terms, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Callable[[Array, Array], Array]:
+    """How arrays of these shapes are contracted: as a product of matrices, where there is one in it."""
+    of_x, of_y, output = terms
+    lengths = dict(zip(of_x + of_y, x_shape + y_shape, strict=True))
+    both, left, right = [i for i in of_x if i in of_y], [i for i in of_x if i not in of_y], [i for i in of_y if i not in of_x]
     stacked, summed = [i for i in both if i in output], [i for i in both if i not in output]
-    left, right = [i for i in of_x if i not in of_y], [i for i in of_y if i not in of_x]
-    lengths = dict(zip(of_x + of_y, x.shape + y.shape, strict=True))
+    misfit = any(  # which NumPy tells of
+        lengths[i] != n for term, shape in ((of_x, x_shape), (of_y, y_shape)) for i, n in zip(term, shape, strict=True)
+    )
+    if misfit or len(left + right + stacked) != len(output) or (summed and stacked and not (left and right)):
+        subscripts = f"{of_x},{of_y}->{output}"
+        return lambda x, y: np.einsum(subscripts, x, y)
+    if not summed and not (left and right):
+        return _product_of_elements(terms)
 
-    def arranged(a: Array, term: str, *groups: list[str]) -> Array:
-        axes = [term.index(i) for group in groups for i in group]
-        return a.transpose(axes).reshape([prod(lengths[i] for i in group) for group in groups])
+    def arranging(term: str, *groups: list[str]) -> Callable[[Array], Array]:
+        axes = tuple(term.index(i) for group in groups for i in group)
+        # without a sum, matrices of one column or row
+        kept = [group for k, group in enumerate(groups) if group or (k > 0 and not summed)]
+        shape = [prod(lengths[i] for i in group) for group in kept]
+        return lambda a: a.transpose(axes).reshape(shape)
 
-    out = matmul(arranged(x, of_x, stacked, left, summed), arranged(y, of_y, stacked, summed, right))
+    first, second = arranging(of_x, stacked, left, summed), arranging(of_y, stacked, summed, right)
     made = stacked + left + right
-    return out.reshape([lengths[i] for i in made]).transpose([made.index(i) for i in output])
+    shape, axes = [lengths[i] for i in made], tuple(made.index(i) for i in output)
+    return lambda x, y: matmul(first(x), second(y)).reshape(shape).transpose(axes)
+
+
+def _product_of_elements(terms: Terms) -> Callable[[Array, Array], Array]:
+    """A product without a sum, in the order of the result."""
+    output = terms[2]
+    (x_axes, x_index), (y_axes, y_index) = (
+        (tuple(term.index(i) for i in output if i in term), tuple(slice(None) if i in term else None for i in output))
+        for term in terms[:2]
+    )
+    return lambda x, y: computed(np.multiply, x.transpose(x_axes)[x_index], y.transpose(y_axes)[y_index])

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .gemm import add_part, pack_panel
-from .layer import borrow, compiled, low_tile, low_tile_rows, row_tile, tile_columns
+from .gemm import ZEROS, pack_panel
+from .layer import (
+    address,
+    borrow,
+    compiled,
+    low_tile,
+    low_tile_rows,
+    narrow_part_of_tile,
+    narrow_part_rows,
+    part_of_tile,
+    part_rows,
+    row_tile,
+    tile_columns,
+    vector_length,
+)
 
 
 @compiled
@@ -39,27 +50,48 @@ def multiply(a: Any, panels: Any, out: Any, alpha: float, beta: float) -> None:
         alpha: a factor.
         beta: 1 or 0; then ``out`` is not read.
     """
+    columns, item = tile_columns(out), out.itemsize
+    multiply_by(a, address(panels), panels.shape[1] * columns * item, columns, out, alpha, beta)
+
+
+@compiled
+def multiply_by(a: Any, b: int, panel: int, b_step: int, out: Any, alpha: float, beta: float) -> None:
+    """Compute out = alpha a b + beta out, where ``b`` is an address, or those of panels.
+
+    Args:
+        a: (m, k), in any order in memory.
+        b: where the first columns of a tile begin.
+        panel: bytes to where the next ones begin.
+        b_step: numbers from row to row, which are contiguous in each panel.
+        out: (m, n), with contiguous rows.
+        alpha: a factor.
+        beta: 1 or 0; then ``out`` is not read.
+    """
     (m, k), n = a.shape, out.shape[1]
-    rows, columns, item = low_tile_rows(), tile_columns(out), out.itemsize
+    rows, columns, vector, item = low_tile_rows(), tile_columns(out), vector_length(out), out.itemsize
+    few, few_of_narrow = part_rows(), narrow_part_rows()
     scale = out.dtype.type(alpha)
-    a_row, a_column, out_row = a.strides[0] // item, a.strides[1] // item, out.strides[0] // item
-    edge, whole = np.zeros((rows + 1, columns), out.dtype), m - m % rows if m % rows != 1 else m
-    last, nothing = np.zeros((rows if whole < m else 0, k), out.dtype), edge[rows].ctypes.data
-    for r in range(whole, m):
-        last[r - whole] = a[r]
+    a_at, a_row, a_column = address(a), a.strides[0] // item, a.strides[1] // item
+    out_at, out_row = address(out), out.strides[0] // item
     for q in range((n + columns - 1) // columns):
-        filled, b = min(columns, n - q * columns), panels[q].ctypes.data
-        for r in range(0, m, rows):
-            height = min(rows, m - r)
-            left, row, column = (a[r:].ctypes.data, a_row, a_column) if r < whole else (last.ctypes.data, k, 1)
-            place, within = out.ctypes.data + r * out.strides[0] + q * columns * item, filled == columns and height in (1, rows)
-            added, added_row = (nothing, 0) if beta == 0 else (place, out_row)
-            target, step, known, known_row = place, out_row, added, added_row
-            if not within:  # what reaches over the edge is computed whole, and copied in part
-                target, step, known, known_row = edge.ctypes.data, columns, nothing, 0
-            if height == 1:
-                row_tile(out, k, left, row, column, b, columns, target, step, known, known_row, scale)
+        filled, r = min(columns, n - q * columns), 0
+        while r < m:
+            left, place = a_at + r * a.strides[0], out_at + r * out.strides[0] + q * columns * item
+            known, known_row = (address(ZEROS), 0) if beta == 0 else (place, out_row)
+            if filled == columns and r + rows <= m:
+                low_tile(out, k, left, a_row, a_column, b, b_step, place, out_row, known, known_row, scale)
+                r += rows
+            elif filled == columns and r + 1 == m:
+                row_tile(out, k, left, a_row, a_column, b, b_step, place, out_row, known, known_row, scale)
+                r += 1
+            elif filled > vector:
+                height = min(few, m - r)
+                part_of_tile(out, k, left, a_row, a_column, b, b_step, place, out_row, known, known_row, scale, height, filled)
+                r += height
             else:
-                low_tile(out, k, left, row, column, b, columns, target, step, known, known_row, scale)
-            if not within:
-                add_part(edge, out, place, height, filled, added, added_row)
+                height = min(few_of_narrow, m - r)
+                narrow_part_of_tile(
+                    out, k, left, a_row, a_column, b, b_step, place, out_row, known, known_row, scale, height, filled
+                )
+                r += height
+        b += panel

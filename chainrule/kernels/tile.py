@@ -60,6 +60,51 @@ def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
     return tile
 
 
+def _part_of_tile(vectors: int, rows: int) -> Any:
+    @intrinsic
+    def part_of_tile(typingctx: Any, like: Any, k: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, out: Any,
+                     out_row: Any, plus: Any, plus_row: Any, alpha: Any, height: Any, width: Any) -> Any:  # fmt: skip
+        """Compute out = alpha a b + plus for the first rows and columns of a tile; nothing beyond them is read or written.
+
+        The arguments are those of a tile, then how many rows, of which there is at least one, and how many columns.
+        """
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            k, a, a_row, a_step, b, b_step, out, out_row, plus, plus_row, alpha, height, width = args[1:]
+            v = Vectors(builder, like.dtype)
+            a_row, a_step, b_step, out_row, plus_row = (
+                builder.mul(n, _WORD(v.size)) for n in (a_row, a_step, b_step, out_row, plus_row)
+            )
+            last = builder.sub(height, _WORD(1))
+            # a row that is not there is computed as the last one, and not stored
+            row_of = [builder.select(builder.icmp_signed("<", _WORD(r), last), _WORD(r), last) for r in range(rows)]
+            lefts = [builder.mul(a_row, r) for r in row_of]
+            there = [v.below(builder.sub(width, _WORD(j * v.lanes))) for j in range(vectors)]
+            sums = v.sums(rows, vectors)
+            for place in (place for row in sums for place in row):
+                builder.store(v.constant(0), place)
+            with cgutils.for_range(builder, k) as loop:
+                left, right = (builder.add(x, builder.mul(loop.index, n)) for x, n in ((a, a_step), (b, b_step)))
+                columns = [v.load_some(builder.add(right, _WORD(j * VECTOR)), there[j]) for j in range(vectors)]
+                for at, row in zip(lefts, sums, strict=True):
+                    x = v.broadcast(builder.add(left, at))
+                    for column, place in zip(columns, row, strict=True):
+                        builder.store(v.multiply_add(x, column, builder.load(place)), place)
+            alphas = v.spread(alpha)
+            for r, row in enumerate(sums):
+                with builder.if_then(builder.icmp_signed(">", height, _WORD(r))):
+                    to, added = (builder.add(x, builder.mul(n, _WORD(r))) for x, n in ((out, out_row), (plus, plus_row)))
+                    for j, place in enumerate(row):
+                        known = v.load_some(builder.add(added, _WORD(j * VECTOR)), there[j])
+                        total = v.multiply_add(alphas, builder.load(place), known)
+                        v.store_some(total, builder.add(to, _WORD(j * VECTOR)), there[j])
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 10, like.dtype, types.intp, types.intp), codegen
+
+    return part_of_tile
+
+
 def _transposition(count_of: Any) -> Any:
     @intrinsic
     def transpose(typingctx: Any, like: Any, source: Any, source_step: Any, out: Any, out_step: Any) -> Any:
@@ -100,6 +145,9 @@ transpose, transpose_rest = _transposition(lambda lanes: lanes), _transposition(
 
 tile, narrow_tile, low_tile = _tile(TILE_VECTORS), _tile(1), _tile(TILE_VECTORS, LOW_TILE_ROWS)
 row_tile = _tile(TILE_VECTORS, 1)
+#: Each with as many sums as it takes that none waits for another.
+PART_ROWS, NARROW_PART_ROWS = 4, 8
+part_of_tile, narrow_part_of_tile = _part_of_tile(TILE_VECTORS, PART_ROWS), _part_of_tile(1, NARROW_PART_ROWS)
 
 
 @intrinsic
@@ -112,6 +160,18 @@ def tile_rows(typingctx: Any) -> Any:
 def low_tile_rows(typingctx: Any) -> Any:
     """The number of rows of a low tile."""
     return types.intp(), lambda context, builder, signature, args: _WORD(LOW_TILE_ROWS)
+
+
+@intrinsic
+def part_rows(typingctx: Any) -> Any:
+    """The most rows of a part of a tile."""
+    return types.intp(), lambda context, builder, signature, args: _WORD(PART_ROWS)
+
+
+@intrinsic
+def narrow_part_rows(typingctx: Any) -> Any:
+    """The most rows of a narrow part of a tile."""
+    return types.intp(), lambda context, builder, signature, args: _WORD(NARROW_PART_ROWS)
 
 
 @intrinsic

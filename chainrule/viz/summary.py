@@ -28,18 +28,14 @@ _MULTIPLY_ADDS: dict[str, Callable[[dict[str, Any], Shape], int]] = {
     "linear": lambda a, y: prod(y) * np.shape(a["weight"])[-1],
     "_convolve": lambda a, y: prod(y) * prod(np.shape(a["weight"])[1:]),
     "_convolve_input": lambda a, y: prod(np.shape(a["g"])) * prod(np.shape(a["weight"])[1:]),
-    "_einsum": lambda a, y: _einsum(a) if len(a["operands"]) > 1 else 0,
+    "_contract": lambda a, y: _contraction(a),
 }
 
 
-def _einsum(arguments: dict[str, Any]) -> int:
+def _contraction(arguments: dict[str, Any]) -> int:
     """One for each value of all indices together."""
-    sizes = {
-        index: size
-        for term, operand in zip(arguments["terms"], arguments["operands"], strict=True)
-        for index, size in zip(term, np.shape(operand), strict=True)
-    }
-    return prod(sizes.values())
+    of_x, of_y, _ = arguments["terms"]
+    return prod(dict(zip(of_x + of_y, np.shape(arguments["x"]) + np.shape(arguments["y"]), strict=True)).values())
 
 
 @dataclass
