@@ -67,8 +67,13 @@ DEPTHWISE = {
     "plain": ((2, 37, 9, 8), Window.of((3, 3), 1, 1)),
     "stride": ((2, 32, 40, 37), Window.of((5, 5), 2, 2)),
     "dilation": ((2, 32, 13, 11), Window.of((3, 2), 1, 3, 2)),
+    "dilation and stride": ((1, 16, 14, 15), Window.of((3, 3), 2, 2, 3)),
+    "kernel beyond the image": ((2, 48, 3, 3), Window.of((7, 7), 1, 3)),
     "1d": ((3, 20, 50), Window.of((7,), 1, 3)),
+    "1d, stride": ((3, 20, 50), Window.of((4,), 3, 1)),
     "stride beyond the kernel": ((3, 20, 5, 5), Window.of((2, 2), 3, 0)),
+    "3d": ((2, 18, 4, 5, 6), Window.of((3, 3, 3), 1, 1)),
+    "3d, stride": ((1, 16, 5, 6, 7), Window.of((3, 2, 3), 2, 1)),
 }
 
 
@@ -78,10 +83,12 @@ def test_channels_last(case):
     x, weight, bias = (rng.standard_normal(s).astype("f4") for s in (shape, (shape[1], 1, *window.kernel), shape[1]))
     expected = kernels.convolve.reference(x, weight, bias, window, shape[1])
     g = rng.standard_normal(expected.shape).astype("f4")
-    close(depthwise.convolve(channels_last(x), weight, bias, window), expected, 1e-5)
-    expected = kernels.convolve_weight.reference(x, g, window, shape[1])
-    close(depthwise.convolve_weight(channels_last(x), channels_last(g), window), expected, 1e-5)
-    close(depthwise.convolve_weight(channels_last(x), g, window), expected, 1e-5)
+    expected_input = kernels.convolve_input.reference(g, weight, bias, shape[2:], window, shape[1])
+    expected_weight = kernels.convolve_weight.reference(x, g, window, shape[1])
+    for a, h in ((x, g), (channels_last(x), channels_last(g)), (channels_last(x), g)):
+        close(depthwise.convolve(a, weight, bias, window), expected, 1e-5)
+        close(depthwise.convolve_input(h, weight, bias, shape[2:], window), expected_input, 1e-5)
+        close(depthwise.convolve_weight(a, h, window), expected_weight, 1e-5)
 
 
 @pytest.mark.parametrize("case", ["depthwise, stride 2", "depthwise times 2", "first layer", "one to six"])

@@ -56,10 +56,10 @@ def _(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) 
         y = winograd.convolve(x, weight, bias, window)
         if y is not None:
             return y
+    if depthwise.suits(x, weight.shape, window.output_size(x.shape[2:]), window, groups):
+        return depthwise.convolve(x, weight, bias, window)
     if planes.suits(x, weight.shape, groups) and x.flags.c_contiguous:
         return planes.convolve(x, weight, bias, window, groups)
-    if depthwise.suits(x, weight.shape, groups):
-        return depthwise.convolve(x, weight, bias, window)
     if few.pays(len(x), weight, window.output_size(x.shape[2:]), groups):
         return few.convolve(x, weight, bias, window)
     return direct.convolve(x, weight, bias, window, groups)
@@ -92,10 +92,10 @@ def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, g
         x = winograd.convolve(g, weight, bias, around, transposed=True)
         if x is not None:
             return x
+    if depthwise.suits(g, weight.shape, size, window, groups):
+        return depthwise.convolve_input(g, weight, bias, size, window)
     if around is not None and groups > 1 and planes.suits(g, weight.shape, groups) and g.flags.c_contiguous:
         return planes.convolve(g, _turned(weight, groups), bias, around, groups)
-    if around is not None and weight.shape[1] == 1 and depthwise.suits(g, weight.shape, groups):
-        return depthwise.convolve(g, _turned(weight, groups), bias, around)
     if planes.is_few(weight.shape, len(size)) and (groups == 1 or g.flags.c_contiguous):
         return planes.convolve_input(g, weight, bias, size, window, groups)
     return direct.convolve_input(g, weight, bias, size, window, groups)
@@ -122,12 +122,10 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
         weight = winograd.convolve_weight(x, g, window)
         if weight is not None:
             return weight
+    if any(depthwise.suits(a, (g.shape[1], x.shape[1] // groups), g.shape[2:], window, groups) for a in (x, g)):
+        return depthwise.convolve_weight(x, g, window)
     if planes.suits_weight(x, g, window, groups):
         return planes.convolve_weight(x, g, window, groups)
-    if depthwise.suits(x, (g.shape[1],), groups) or depthwise.suits(g, (g.shape[1],), groups):
-        return depthwise.convolve_weight(x, g, window)
-    if 1 < groups == x.shape[1] == g.shape[1]:
-        return direct.convolve_depthwise_weight(x, g, window)
     return gradient.convolve_weight(x, g, window, groups)
 
 

@@ -20,16 +20,14 @@ from ..core.memory import empty, empty_images
 from .convolution_plan import Path, Plan, forward_plan, measures, neighbours, tile, together, transposed_plan
 from .layer import Native, address, compiled, parallel_for, vector_length
 from .layout import microkernel, pad
-from .window import Size, Window, channels_first, channels_last
+from .window import Size, Window, channels_last
 
 _NEAREST = 24 << 10  # bytes of the nearest cache that weights may take
 _CHUNK = 64  # rows of the weight that are packed at a time
-_POSITIONS = 256  # for which a block of the weight's gradient sums before it goes on to the next tile
 
 
 multiply_tile, multiply_strided_tile = Native("multiply_tile", microkernel), Native("multiply_strided_tile", microkernel)
 transpose_to = Native("transpose_to", microkernel)
-scale_tile, scale_sums_tile = Native("scale_tile", microkernel), Native("scale_sums_tile", microkernel)
 
 
 class Product(NamedTuple):
@@ -145,8 +143,6 @@ def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, wind
 def _follow(x: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int, transposed: bool) -> Array:
     n, channels = x.shape[:2]
     o = weight.shape[1] * groups if transposed else weight.shape[0]
-    if 1 < groups == channels == o:
-        return _follow_depthwise(x, weight, bias, size, window, transposed)
     first = x.flags.c_contiguous and channels > 4
     p = product(n, size if transposed else x.shape[2:], x.shape[2:], (channels, o), window, groups, transposed, first, x.dtype)
     result = empty_images((n, o, *p.size), x.dtype)
@@ -161,46 +157,6 @@ def _follow(x: Array, weight: Array, bias: Array | None, size: Size, window: Win
         packed, p.step, p.starts, p.places, p.parts, p.paths, p.panels, p.elements, p.shape,
     )  # fmt: skip
     return result
-
-
-def _follow_depthwise(x: Array, weight: Array, bias: Array | None, size: Size, window: Window, transposed: bool) -> Array:
-    o = x.shape[1]
-    plan = transposed_plan(size, x.shape[2:], o, o, window, o) if transposed else forward_plan(size, o, o, window, o)
-    result = empty((len(x), *plan.size, o), x.dtype)
-    padded, y = _flat(pad(x, plan.padding)), _flat(result)
-    weight = np.ascontiguousarray(weight).reshape(o, prod(window.kernel))
-    for path in plan.paths:
-        elements = np.ascontiguousarray(weight[:, path.elements].T)
-        start = np.zeros(o, x.dtype) if bias is None else np.ascontiguousarray(bias)
-        lanes, shape = depthwise_tile(o, 6, x.dtype)
-        _depthwise(padded, path.starts, path.parts, elements, start, y, path.places, lanes, shape)
-    return channels_first(result)
-
-
-def _flat(x: Array) -> Array:
-    """(N, *size, C) as (N, elements)."""
-    return x.reshape(len(x), x.size // len(x))
-
-
-def convolve_depthwise_weight(x: Array, g: Array, window: Window) -> Array:
-    """As ``convolution.convolve_weight``, of as many groups as there are channels and outputs."""
-    o, elements = x.shape[1], prod(window.kernel)
-    plan = forward_plan(x.shape[2:], o, o, window, o)
-    (path,) = plan.paths
-    padded, g = _flat(pad(x, plan.padding)), _flat(pad(g, ((0, 0),) * (g.ndim - 2)))
-    positions = len(x) * len(path.starts)
-    weight = empty((o, 1, *window.kernel), x.dtype)
-    chunk = -(-positions // 32)
-    sums = empty((-(-positions // chunk), elements, o), x.dtype)
-    lanes, shape = depthwise_tile(o, 9 if elements > 5 else 3, x.dtype)
-    _depthwise_weight(padded, path.starts, path.parts, g, path.places, chunk, sums, weight.reshape(o, elements), lanes, shape)
-    return weight
-
-
-def depthwise_tile(channels: int, rows: int, dtype: Any) -> tuple[int, tuple[tuple[Any, ...], tuple[Any, ...]]]:
-    """The lanes of a vector, and the shape of a tile of so many rows."""
-    lanes, zero = microkernel().VECTOR // dtype.itemsize, dtype.type(0)
-    return lanes, ((zero,) * rows, (zero,) * (2 if channels % (2 * lanes) == 0 else 1))
 
 
 # ---- the product ----------------------------------------------------------------------------------------
@@ -325,82 +281,3 @@ def _multiply_block(
                             base, seen, its_parts, path[_PARTS], path[_LENGTH], step, factors, added, out, its,
                             panels[index, _COLUMNS], shape,
                         )  # fmt: skip
-
-
-# ---- depthwise ------------------------------------------------------------------------------------------
-
-
-@compiled
-def _depthwise(x: Any, starts: Any, parts: Any, weight: Any, bias: Any, y: Any, places: Any, lanes: int, shape: Any) -> None:
-    """Tiles of channels where they fill vectors, and loops over the rest."""
-    arguments = (x, starts, parts, weight, bias, y, places, lanes, shape)
-    parallel_for(_depthwise_block, arguments, len(x) * len(starts), 60 * len(shape[0]))
-
-
-@compiled
-def _depthwise_block(
-    x: Any, starts: Any, parts: Any, weight: Any, bias: Any, y: Any, places: Any, lanes: int, shape: Any, start: int, stop: int
-) -> None:
-    channels, item, height, width = len(bias), x.itemsize, len(shape[0]), len(shape[1]) * lanes
-    begins, ends, distances = np.empty(height, np.int64), np.empty(height, np.int64), parts * item
-    whole = channels // width * width
-    for first in range(start, stop, height):
-        for m in range(height):
-            r = min(first + m, stop - 1)  # those beyond the last are the last again
-            n, p = r // len(starts), r % len(starts)
-            begins[m], ends[m] = (n * x.shape[1] + starts[p]) * item, (n * y.shape[1] + places[p]) * item
-            source, to = x[n, starts[p] :], y[n, places[p] : places[p] + channels]
-            for c in range(whole, channels):
-                total = bias[c]
-                for e in range(len(parts)):
-                    total += source[parts[e] + c] * weight[e, c]
-                to[c] = total
-        for c in range(0, whole * item, width * item):
-            scale_tile(
-                address(x) + c, address(begins), address(distances), len(parts), address(weight) + c, channels * item,
-                address(bias) + c, address(y) + c, address(ends), shape,
-            )  # fmt: skip
-
-
-@compiled
-def _depthwise_weight(
-    x: Any, starts: Any, parts: Any, g: Any, places: Any, chunk: int, sums: Any, weight: Any, lanes: int, shape: Any
-) -> None:
-    parallel_for(_depthwise_weight_block, (x, starts, parts, g, places, chunk, sums, lanes, shape), len(sums), 1)
-    for c in range(len(weight)):
-        for e in range(len(parts)):
-            total = sums[0, e, c]
-            for part in range(1, len(sums)):
-                total += sums[part, e, c]
-            weight[c, e] = total
-
-
-@compiled
-def _depthwise_weight_block(
-    x: Any, starts: Any, parts: Any, g: Any, places: Any, chunk: int, sums: Any, lanes: int, shape: Any, start: int, stop: int
-) -> None:
-    channels, item, height, width = sums.shape[2], x.itemsize, len(shape[0]), len(shape[1]) * lanes
-    begins, ends = np.empty(_POSITIONS, np.int64), np.empty(_POSITIONS, np.int64)
-    # some parts at a time; where there are fewer, the first ones again, into sums that nobody reads
-    distances = np.zeros((len(parts) + height - 1) // height * height, np.int64)
-    distances[: len(parts)] = parts * item
-    total = np.empty((len(distances), channels), x.dtype)
-    whole = channels // width * width
-    for part in range(start, stop):
-        total[:] = 0
-        end = min((part + 1) * chunk, len(x) * len(starts))
-        for first in range(part * chunk, end, _POSITIONS):
-            count = min(_POSITIONS, end - first)
-            for m in range(count):
-                n, p = (first + m) // len(starts), (first + m) % len(starts)
-                begins[m], ends[m] = (n * x.shape[1] + starts[p]) * item, (n * g.shape[1] + places[p]) * item
-                for e in range(len(parts)):
-                    for c in range(whole, channels):
-                        total[e, c] += x[n, starts[p] + parts[e] + c] * g[n, places[p] + c]
-            for c in range(0, whole * item, width * item):
-                for e in range(0, len(distances), height):
-                    scale_sums_tile(
-                        address(x) + c, address(begins), address(distances) + 8 * e, address(g) + c, address(ends), count,
-                        address(total) + e * channels * item + c, channels * item, shape,
-                    )  # fmt: skip
-        sums[part] = total[: len(parts)]

@@ -162,42 +162,49 @@ def correlate_tile(
 
 @intrinsic
 def scale_tile(
-    typingctx: Any,
-    base: Any,
-    rows: Any,
-    parts: Any,
-    count: Any,
-    weights: Any,
-    step: Any,
-    bias: Any,
-    out: Any,
-    places: Any,
-    shape: Any,
-) -> Any:
-    """A tile of a depthwise convolution: out[m] = bias + sum over p of x[m, p] weights[p], element by element.
+    typingctx: Any, x: Any, lines: Any, count: Any, distances: Any, steps: Any, columns: Any, weights: Any, bias: Any, out: Any,
+    places: Any, zeros: Any, shape: Any,
+) -> Any:  # fmt: skip
+    """A tile of a depthwise convolution: out[m] = bias + sum over r, e of x[m, r, e] weights[r, e], element by element.
 
-    Args: as ``multiply_tile``, but a part is as wide as the tile, and ``step`` is the distance between rows of ``weights``.
+    Args:
+        x: the address of an image's channels.
+        lines: the address of the lines r that are seen: for each the distance of its first pixel, and of its weights.
+        count: how many lines.
+        distances: the address of the distance of the pixel m that the column e of the kernel sees from a line's first one, for
+            each e and m; negative where there is none, and 0 is seen.
+        steps: the address of the distance of the weights of each e from those of the line.
+        columns: how many e.
+        weights, bias: addresses.
+        out: the address of the results.
+        places: the address of the distance of each m from ``out``.
+        zeros: the address of as many zeros as a row of the tile has.
+        shape: the tile's.
     """
-    signature = types.void(*[types.intp] * 9, shape)
+    signature = types.void(*[types.intp] * 11, shape)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        base, rows, parts, count, weights, step, bias, out, places, _ = args
+        x, lines, count, distances, steps, columns, weights, bias, out, places, zeros, _ = args
         tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
         sums = tile.sums(high, wide)
         for v in range(wide):
             start = tile.load(bias, v * VECTOR)
             for m in range(high):
                 builder.store(start, sums[m][v])
-        starts = [builder.add(base, tile.word(rows, m)) for m in range(high)]
-        with cgutils.for_range(builder, count) as part:
-            distance = tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0)
-            weight = builder.add(weights, builder.mul(part.index, step))
-            factors = [tile.load(weight, v * VECTOR) for v in range(wide)]
-            for m in range(high):
-                at = builder.add(starts[m], distance)
-                for v in range(wide):
-                    total = tile.multiply_add(tile.load(at, v * VECTOR), factors[v], builder.load(sums[m][v]))
-                    builder.store(total, sums[m][v])
+        with cgutils.for_range(builder, count) as row:
+            line = builder.add(lines, builder.mul(row.index, _WORD(16)))
+            begin, factors_at = builder.add(x, tile.word(line, 0)), builder.add(weights, tile.word(line, 1))
+            with cgutils.for_range(builder, columns) as column:
+                step = tile.word(builder.add(steps, builder.mul(column.index, _WORD(8))), 0)
+                factors = [tile.load(builder.add(factors_at, step), v * VECTOR) for v in range(wide)]
+                its = builder.add(distances, builder.mul(column.index, _WORD(8 * high)))
+                for m in range(high):
+                    distance = tile.word(its, m)
+                    outside = builder.icmp_signed("<", distance, _WORD(0))
+                    at = builder.select(outside, zeros, builder.add(begin, distance))
+                    for v in range(wide):
+                        total = tile.multiply_add(tile.load(at, v * VECTOR), factors[v], builder.load(sums[m][v]))
+                        builder.store(total, sums[m][v])
         for m in range(high):
             place = builder.add(out, tile.word(places, m))
             for v in range(wide):
@@ -209,42 +216,57 @@ def scale_tile(
 
 @intrinsic
 def scale_sums_tile(
-    typingctx: Any,
-    x: Any,
-    starts: Any,
-    parts: Any,
-    g: Any,
-    places: Any,
-    count: Any,
-    out: Any,
-    step: Any,
-    shape: Any,
-) -> Any:
-    """Add the gradient of a depthwise convolution's weight: out[p] += sum over rows r of x[r, p] g[r], element by element.
+    typingctx: Any, x: Any, lines: Any, count: Any, distances: Any, pixels: Any, g: Any, g_line: Any, g_pixel: Any, zeros: Any,
+    out: Any, step: Any, shape: Any,
+) -> Any:  # fmt: skip
+    """Add the gradient of a depthwise convolution's weight: out[e] += sum over lines r and pixels p of x[r, p, e] g[r, p].
 
-    Args: as ``correlate_tile``, for as many parts as the shape has rows, of which ``parts`` has the distances; ``step`` is the
-    distance between the rows of ``out``.
+    Args:
+        x: the address of some channels of the first image.
+        lines: the address of the distance of what the element e sees of each line r of results, for each r and e; negative
+            where there is none, and 0 is seen.
+        count: how many lines.
+        distances: the address of the distance of what e sees from each pixel p, for each p and e; negative as before.
+        pixels: how many pixels a line has.
+        g: the address of the same channels of the first line of results.
+        g_line: the distance between its lines.
+        g_pixel: the distance between its pixels.
+        zeros: the address of as many zeros as a row of the tile has.
+        out: the address of the sums.
+        step: the distance between their rows.
+        shape: the tile's: elements e, and vectors of channels.
     """
-    signature = types.void(*[types.intp] * 8, shape)
+    signature = types.void(*[types.intp] * 11, shape)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, starts, parts, g, places, count, out, step, _ = args
+        x, lines, count, distances, pixels, g, g_line, g_pixel, zeros, out, step, _ = args
         tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
         sums = tile.sums(high, wide)
         at = [builder.add(out, builder.mul(step, _WORD(m))) for m in range(high)]
         for m in range(high):
             for v in range(wide):
                 builder.store(tile.load(at[m], v * VECTOR), sums[m][v])
-        with cgutils.for_range(builder, count) as loop:
-            index = builder.mul(loop.index, _WORD(8))
-            left = builder.add(x, tile.word(builder.add(starts, index), 0))
-            right = builder.add(g, tile.word(builder.add(places, index), 0))
-            factors = [tile.load(right, v * VECTOR) for v in range(wide)]
-            for m in range(high):
-                seen = builder.add(left, tile.word(parts, m))
-                for v in range(wide):
-                    total = tile.multiply_add(tile.load(seen, v * VECTOR), factors[v], builder.load(sums[m][v]))
-                    builder.store(total, sums[m][v])
+        none = _WORD(-(1 << 62))
+        with cgutils.for_range(builder, count) as row:
+            line = builder.add(lines, builder.mul(row.index, _WORD(8 * high)))
+            begins = []
+            for e in range(high):  # below 0 for what is not there, with any pixel's distance
+                distance = tile.word(line, e)
+                outside = builder.icmp_signed("<", distance, _WORD(0))
+                begins.append(builder.select(outside, none, builder.add(x, distance)))
+            right = builder.add(g, builder.mul(row.index, g_line))
+            with cgutils.for_range(builder, pixels) as pixel:
+                given = builder.add(right, builder.mul(pixel.index, g_pixel))
+                factors = [tile.load(given, v * VECTOR) for v in range(wide)]
+                its = builder.add(distances, builder.mul(pixel.index, _WORD(8 * high)))
+                for e in range(high):
+                    distance = tile.word(its, e)
+                    place = builder.add(begins[e], distance)
+                    outside = builder.icmp_signed("<", builder.or_(distance, place), _WORD(0))
+                    seen = builder.select(outside, zeros, place)
+                    for v in range(wide):
+                        total = tile.multiply_add(tile.load(seen, v * VECTOR), factors[v], builder.load(sums[e][v]))
+                        builder.store(total, sums[e][v])
         for m in range(high):
             for v in range(wide):
                 tile.store(builder.load(sums[m][v]), at[m], v * VECTOR)
