@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ _DATA_TYPES = "astype broadcast_arrays broadcast_shapes broadcast_to can_cast is
 
 _ELEMENTWISE = """
     abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift
-    bitwise_xor ceil clip conj copysign cos cosh divide equal exp expm1 floor floor_divide greater greater_equal hypot imag
+    bitwise_xor ceil conj copysign cos cosh divide equal exp expm1 floor floor_divide greater greater_equal hypot imag
     isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor maximum
     minimum multiply negative nextafter not_equal positive pow real reciprocal remainder round sign signbit sin sinh sqrt square
     subtract tan tanh trunc
@@ -75,14 +75,31 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     return Variable(np.from_dlpack(x, device=device, copy=copy), requires_grad=False)
 
 
-def finfo(type: Any, /) -> Any:
+class FloatInfo(NamedTuple):
+    """What :func:`finfo` tells, in Python's numbers."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: np.dtype[Any]
+
+
+def finfo(type: Any, /) -> FloatInfo:
     """What the numbers of a floating-point dtype, or of an array's, can hold."""
-    return np.finfo(type.dtype if is_array(type) else type)
+    info = np.finfo(type.dtype if is_array(type) else type)
+    return FloatInfo(info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), info.dtype)
 
 
 def iinfo(type: Any, /) -> Any:
     """What the numbers of an integer dtype, or of an array's, can hold."""
     return np.iinfo(type.dtype if is_array(type) else type)
+
+
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Variable:
+    """``x`` with its elements kept between ``min`` and ``max``, either of which may be left out."""
+    return _on_variables(np.clip)(x, min, max)  # type: ignore[no-any-return]
 
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Variable:
@@ -162,7 +179,18 @@ _NAMES: dict[str, Any] = {
     ),
 }
 
-__all__ = ["__array_api_version__", "argsort", "asarray", "finfo", "from_dlpack", "iinfo", "sort", "unique_values", *_NAMES]
+__all__ = [
+    "__array_api_version__",
+    "argsort",
+    "asarray",
+    "clip",
+    "finfo",
+    "from_dlpack",
+    "iinfo",
+    "sort",
+    "unique_values",
+    *_NAMES,
+]
 
 
 def __getattr__(name: str) -> Any:

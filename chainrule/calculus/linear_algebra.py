@@ -118,6 +118,8 @@ def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, ax
 @composite(*named("vecdot"))
 def _vecdot(x1: Any, x2: Any, *, axis: int = -1, keepdims: bool = False) -> Any:
     x, y = (np.moveaxis(as_array(v), axis, -1) for v in (x1, x2))
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"np.vecdot: the vectors must have the same length, not {x.shape[-1]} and {y.shape[-1]}")
     made = np.sum(np.conjugate(x) * y, axis=-1)
     return np.expand_dims(made, axis) if keepdims else made
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import config
 from ..core.memory import copy
-from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient
+from ..core.variable import Leaf, Parameter, Variable, _would_lose_gradient, as_variable
 from ..dispatch import NO_GRADIENT, RECORDERS, unwrap
 from .elementwise import cube
 from .indexing import get_item, set_item
@@ -103,7 +103,7 @@ def _overwrite(x: Variable, compute: Callable[[], Any], write: Callable[[Any], A
 def _in_place(function: Any) -> Callable[..., Any]:
     def operate_in_place(x: Variable, other: Any) -> Variable:
         operate = _pow if function is np.power else _caller(function)
-        _overwrite(x, lambda: operate(x, other), lambda data: function(data, unwrap(other), out=data))
+        _overwrite(x, lambda: as_variable(operate(x, other)), lambda data: function(data, unwrap(other), out=data))
         return x
 
     return operate_in_place
@@ -128,7 +128,7 @@ def _setitem(x: Variable, index: Any, value: Any) -> None:
 for _name, _function in _BINARY.items():
     _install(f"__{_name}__", _function)
     _install(f"__r{_name}__", _function, swapped=True)
-    if _name not in ("divmod", "floordiv", "and", "or", "xor", "lshift", "rshift"):
+    if _name != "divmod":
         setattr(Variable, f"__i{_name}__", _in_place(_function))
 for _name, _function in (_COMPARISONS | _UNARY).items():
     _install(f"__{_name}__", _function)
@@ -267,10 +267,11 @@ def _to_device(self: Variable, device: Any, /, *, stream: Any = None) -> Variabl
     return Variable(self._data.to_device(device, stream=stream), requires_grad=False)
 
 
-def _dlpack(self: Variable, **options: Any) -> Any:
+def _dlpack(self: Variable, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
     if self.requires_grad and config.enable_backprop.get():
         raise _would_lose_gradient()
-    return self._data.__dlpack__(**options)
+    options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+    return self._data.__dlpack__(**{name: option for name, option in options.items() if option is not None})
 
 
 Variable.__array_namespace__ = _array_namespace  # type: ignore[attr-defined]
