@@ -10,6 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Variable, check_grads
+from chainrule.kernels import small_matrices
 
 L = np.linalg
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -651,3 +652,30 @@ def test_beside_torch(name, dtype):
     loss.backward()
     other.backward()
     np.testing.assert_allclose(ours.grad, theirs.grad.conj().resolve_conj().numpy(), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [1, 3, 7, 16])
+@pytest.mark.parametrize("count", [8, 37])
+def test_stacks_of_small_matrices_equal_numpys(dtype, n, count):
+    rng = np.random.default_rng(n)
+    a, b = (rng.standard_normal((count, n, k)) + np.eye(n, k) * n for k in (n, 2))
+    tolerance = {"rtol": 1e-3, "atol": 1e-3} if dtype == "f4" else {"rtol": 1e-9, "atol": 1e-9}
+    for exact in (a, a.mT, np.flip(a, -1)):
+        x = exact.astype(dtype)
+        np.testing.assert_allclose(small_matrices.solve(x, b.astype(dtype)), np.linalg.solve(exact, b), **tolerance)
+        np.testing.assert_allclose(small_matrices.inverse(x), np.linalg.inv(exact), **tolerance)
+        np.testing.assert_allclose(small_matrices.determinant(x), np.linalg.det(exact), rtol=tolerance["rtol"])
+        for got, expected in zip(small_matrices.log_determinant(x), np.linalg.slogdet(exact), strict=True):
+            np.testing.assert_allclose(got, expected, **tolerance)
+
+
+def test_stacks_with_singular_matrices():
+    a = np.ones((9, 3, 3))
+    for call in (lambda: np.linalg.inv(cr.Variable(a)), lambda: np.linalg.solve(cr.Variable(a), a)):
+        with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+            call()
+    assert (np.linalg.det(cr.Variable(a)).data == 0).all()
+    assert (np.linalg.slogdet(cr.Variable(a)).logabsdet.data == -np.inf).all()
+    a[4] = np.nan
+    assert np.isnan(np.linalg.det(cr.Variable(a)).data[4])

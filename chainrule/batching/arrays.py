@@ -261,10 +261,17 @@ def stacked(function: Any, core: int = 2) -> Callable[..., Any]:
 
 for _function in (
     np.linalg.inv, np.linalg.det, np.linalg.slogdet, np.linalg.cholesky, np.linalg.eigh, np.linalg.eig,
-    linalg._solve_matrix, linalg._cofactors, linalg._pinv_of, linalg._qr_of_tall, linalg._svd_of,
+    linalg._cofactors, linalg._pinv_of, linalg._qr_of_tall, linalg._svd_of,
     np.matrix_transpose, np.tril, np.triu,
 ):  # fmt: skip
     BATCHING[_function] = stacked(_function)
+
+
+@batches(linalg._solve_matrix)
+def _solve_matrix(level: Level, operands: Any) -> Any:
+    ndim = max(2, *(x.ndim for x in operands))
+    return linalg._solve_matrix([aligned(x, ndim, level) for x in operands])
+
 
 # ---- order statistics -----------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from ..core.arrays import as_array
 from ..core.batched import everywhere, somewhere
 from ..core.variable import as_variable
 from ..dispatch import composite, define_rule, primitive, unwrap
+from ..kernels import small_matrices as kernel
 
 # ---- parts of the formulas ------------------------------------------------------------------------------
 
@@ -103,32 +104,37 @@ def _require_basis_unused(inner: Any, k: int, function: str, part: str) -> None:
 
 # ---- inverses and determinants --------------------------------------------------------------------------
 
-define_rule(np.linalg.inv, a=lambda g, ans: -(ans.mT @ g @ ans.mT))  # [Giles] 2.2.3
+define_rule(np.linalg.inv, kernel=kernel.inverse, a=lambda g, ans: -(ans.mT @ g @ ans.mT))  # [Giles] 2.2.3
 
-_solve_matrix = primitive(np.linalg.solve)
+
+@primitive
+def _solve_matrix(operands: Sequence[Any]) -> Any:
+    """A⁻¹ B."""
+    return kernel.solve(*operands)
 
 
 @composite(np.linalg.solve)
 def _solve(a: Any, b: Any) -> Any:
     a, b = as_array(a), as_array(b)
     if b.ndim == 1:
-        return np.squeeze(_solve_matrix(a, b[:, None]), -1)
-    return _solve_matrix(a, b)
+        return np.squeeze(_solve_matrix([a, b[:, None]]), -1)
+    return _solve_matrix([a, b])
 
 
-def _solve_b(g: Any, a: Any) -> Any:
-    """A⁻ᵀ g; [Giles] 2.3.1."""
-    return np.linalg.solve(a.mT, g)
+def _solve_operands(g: Any, ans: Any, operands: Sequence[Any], operands_shapes: Any) -> Any:
+    """B̄ = A⁻ᵀ g and Ā = -B̄ xᵀ, which share one system; [Giles] 2.3.1."""
+    of_b = kernel.solve(operands[0].mT, g)
+    return -(of_b @ ans.mT), of_b
 
 
-define_rule(_solve_matrix, a=lambda g, ans, a: -(_solve_b(g, a) @ ans.mT), b=_solve_b)
+define_rule(_solve_matrix, operands=_solve_operands)
 
 
 def _det(g: Any, ans: Any, a: Any) -> Any:
     """|A| A⁻ᵀ ([Giles] 2.2.4), the matrix of cofactors also where |A| = 0."""
     singular = (unwrap(ans) == 0)[..., None, None]
     regular = np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a) if somewhere(singular) else a
-    gradient = (g * ans)[..., None, None] * np.linalg.inv(regular).mT
+    gradient = (g * ans)[..., None, None] * kernel.inverse(regular).mT
     return gradient if regular is a else np.where(singular, g[..., None, None] * _cofactors(a), gradient)
 
 
@@ -155,17 +161,17 @@ def _cofactors_a(g: Any, a: Any) -> Any:
 
 
 define_rule(_cofactors, a=_cofactors_a)
-define_rule(np.linalg.det, a=_det)
+define_rule(np.linalg.det, kernel=kernel.determinant, a=_det)
 
 
 def _slogdet(g: Any, ans: Any, a: Any) -> Any:
     """A⁻ᵀ times the gradient of log|A|; the sign of a complex determinant turns with the imaginary part of tr(A⁻¹ dA)."""
     g_sign, g_log = g
     scale = g_log + 1j * np.imag(g_sign * ans[0]) if a.dtype.kind == "c" else g_log
-    return scale[..., None, None] * np.linalg.inv(a).mT
+    return scale[..., None, None] * kernel.inverse(a).mT
 
 
-define_rule(np.linalg.slogdet, a=_slogdet)
+define_rule(np.linalg.slogdet, kernel=kernel.log_determinant, a=_slogdet)
 
 _pinv_of = primitive(np.linalg.pinv)
 
@@ -238,8 +244,8 @@ def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 def _cholesky(g: Any, ans: Any, upper: bool) -> Any:
     """L⁻ᴴ Φ(LᴴL̄) L⁻¹; [Murray]."""
     factor, g = (_adjoint(ans), _adjoint(g)) if upper else (ans, g)
-    divided = np.linalg.solve(_adjoint(factor), _lower(factor.mT @ g).mT).mT
-    return _of_triangle(np.linalg.solve(factor.mT, divided), upper)
+    divided = kernel.solve(_adjoint(factor), _lower(factor.mT @ g).mT).mT
+    return _of_triangle(kernel.solve(factor.mT, divided), upper)
 
 
 define_rule(np.linalg.cholesky, a=_cholesky)

@@ -220,6 +220,13 @@ def _scratch() -> Any:
 borrow, give_back = Native("borrow", _scratch), Native("give_back", _scratch)
 
 
+def _lanes() -> Any:
+    return import_module("chainrule.kernels.lanes")
+
+
+subtract_product, exchange = Native("subtract_product", _lanes), Native("exchange", _lanes)
+
+
 def _tiles() -> Any:
     return import_module("chainrule.kernels.tile")
 
