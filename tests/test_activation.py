@@ -323,3 +323,40 @@ def test_adaptive_log_softmax(bias):
     np.testing.assert_array_equal(ours.predict(x), theirs.predict(torch.tensor(x)))
     with pytest.raises(IndexError, match=r"index 20 at position \(1,\); n_classes is 20"):
         ours(x[:2], np.array([0, 20]))
+
+
+SINGLE = [
+    "celu",
+    "elu",
+    "gelu",
+    "hardsigmoid",
+    "hardtanh",
+    "logsigmoid",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+]
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_one_number_in_half_precision(name):
+    x = cr.Variable(np.array(0.3, np.float16))
+    y = getattr(F, name)(x)
+    y.backward()
+    assert y.dtype == x.grad.dtype == np.float16
+    assert y.shape == x.grad.shape == ()
+    np.testing.assert_allclose(y.data, getattr(F, name)(np.array(float(x.data))), rtol=2e-3)
+
+
+def test_softmax_of_one_number_and_of_none():
+    for function, value in ((F.softmax, 1.0), (F.log_softmax, 0.0)):
+        for dtype in (np.float16, np.float64):
+            y = function(np.array(0.3, dtype), 0)
+            assert (y.dtype, y.shape, float(y)) == (dtype, (), value)
+        assert function(np.zeros((3, 0)), -1).shape == (3, 0)
+        assert function(np.zeros((0, 3)), 0).shape == (0, 3)
+    np.testing.assert_array_equal(F.logsumexp(np.zeros((3, 0)), 1), np.full(3, -np.inf))

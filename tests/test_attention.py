@@ -8,6 +8,7 @@ import pytest
 import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
+from chainrule.functional.attention import attention_weights
 
 torch = pytest.importorskip("torch")
 tnn = torch.nn
@@ -415,3 +416,19 @@ def test_few_queries_of_many_keys(queries):
     y = F.scaled_dot_product_attention(q, k.swapaxes(1, 2).copy().swapaxes(1, 2), v, seen)
     expected = torch.nn.functional.scaled_dot_product_attention(*map(torch.tensor, (q, k, v, seen)))
     np.testing.assert_allclose(y, expected.numpy(), 2e-5, 2e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_half_precision_is_computed_in_single(masked):
+    rng = np.random.default_rng(0)
+    q, k, v = (3 * rng.standard_normal((3, 2, 5, 8))).astype(np.float16)
+    mask = rng.standard_normal((5, 5)).astype(np.float16) if masked else None
+    xs = [cr.Variable(a) for a in (q, k, v)]
+    y = F.scaled_dot_product_attention(*xs, mask)
+    np.sum(y).backward()
+    wide = F.scaled_dot_product_attention(*(a.astype(np.float32) for a in (q, k, v)), mask)
+    np.testing.assert_array_equal(y.data, wide.astype(np.float16))
+    assert all(x.grad.dtype == np.float16 for x in xs)
+    weights = attention_weights(q, k, mask, False, 1.0)
+    wide = attention_weights(q.astype(np.float32), k.astype(np.float32), mask, False, 1.0)
+    np.testing.assert_array_equal(weights, wide.astype(np.float16))

@@ -59,6 +59,7 @@ TRANSPOSED = {
     "one pixel": ((2, 3, 4, 5), (3, 4, 1, 1), {}),
     "dilation": ((1, 2, 4, 3), (2, 3, 3, 2), {"dilation": (2, 3), "output_padding": (1, 2)}),
     "wide padding": ((1, 2, 7, 8), (2, 3, 2, 3), {"padding": (2, 3)}),
+    "more added than the stride": ((2, 2, 4, 3), (2, 2, 4, 5), {"stride": (3, 2), "padding": (1, 2), "output_padding": (2, 3), "dilation": 4, "groups": 2}),
     "depthwise": ((2, 4, 6, 5), (4, 1, 3, 3), {"groups": 4, "stride": 2}),
     "no batch": ((2, 5, 4), (2, 3, 3, 3), {"padding": 1}),
     "empty batch": ((0, 2, 5, 5), (2, 3, 3, 3), {"stride": 2}),

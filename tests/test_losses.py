@@ -491,3 +491,36 @@ def test_distances_between_pairs():
     assert F.pdist(x[:1]).shape == (0,)
     with pytest.raises(ValueError, match=r"pdist: expected \(N, M\)"):
         F.pdist(x[0])
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_classes_that_do_not_count_may_be_impossible(reduction):
+    logits, target = np.array([[-np.inf, 1.0, 2.0], [0.5, -np.inf, 1.0]]), np.array([-100, 2])
+    compare(
+        lambda x: F.cross_entropy(x, target, reduction=reduction),
+        lambda x: TF.cross_entropy(x, torch.tensor(target), reduction=reduction),
+        logits,
+    )
+
+
+def test_a_batch_of_which_nothing_counts_leaves_no_gradient():
+    for dtype in (np.float32, np.float64):
+        x = cr.Variable(rng.standard_normal((2, 3)).astype(dtype))
+        loss = F.cross_entropy(x, np.array([-100, -100]))
+        loss.backward()
+        assert np.isnan(loss.data)
+        assert loss.dtype == x.grad.dtype == dtype
+        assert not x.grad.any()
+
+
+def test_half_precision_does_not_overflow():
+    a, b = (8 * rng.standard_normal((2, 6, 10))).astype(np.float16)
+    wide = F.cosine_embedding_loss(a.astype(np.float64), b.astype(np.float64), np.ones(6), reduction="none")
+    narrow = F.cosine_embedding_loss(a, b, np.ones(6), reduction="none")
+    assert narrow.dtype == np.float16
+    np.testing.assert_allclose(narrow, wide, atol=4e-3)
+
+
+def test_margins_of_triplets():
+    with pytest.raises(ValueError, match="margin is positive, not -1"):
+        F.triplet_margin_loss(*rng.standard_normal((3, 4, 2)), margin=-1.0)

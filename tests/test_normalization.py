@@ -245,6 +245,8 @@ def test_not_a_number_stays_in_its_row_and_channel():
     ("call", "message"),
     [
         (lambda: F.rms_norm(np.zeros((3, 5)), (4,)), r"expected \(\.\.\., 4\), got \(3, 5\)"),
+        (lambda: F.layer_norm(np.zeros((3, 5)), ()), "at least one length"),
+        (lambda: F.batch_norm(np.zeros(5), None, None, training=True), r"expected \(N, C\) or \(N, C, \.\.\.\), got \(5,\)"),
         (lambda: F.group_norm(np.zeros((2, 5)), 2), r"C divisible into 2 groups, got \(2, 5\)"),
         (lambda: F.instance_norm(np.zeros((2, 5, 1))), "more than 1 value per channel"),
         (lambda: F.instance_norm(np.zeros((2, 5, 2)), use_input_stats=False), "needs running_mean"),

@@ -296,7 +296,30 @@ def test_a_gradient_that_is_recorded_itself():
 
 def test_named_parameters():
     model = nn.Linear(2, 3)
-    assert len(optim.SGD(model.named_parameters(), lr=0.1).param_groups[0]["params"]) == 2
+    optimizer = optim.SGD(model.named_parameters(), lr=0.1)
+    assert len(optimizer.param_groups[0]["params"]) == 2
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+    with pytest.raises(ValueError, match="pairs for all parameters of all groups, or for none"):
+        optimizer.add_param_group({"params": [cr.Parameter(np.ones(1))]})
+    with pytest.raises(ValueError, match="pairs for all parameters of all groups, or for none"):
+        optim.SGD([("weight", model.weight), model.bias])
+
+
+@pytest.mark.parametrize("lr", [np.array(0.1), np.array([0.1]), np.float32(0.1), torch.tensor(0.1)])
+def test_options_that_are_arrays_are_numbers(lr):
+    p = cr.Parameter(np.ones(2))
+    p.grad = np.ones(2)
+    optimizer = optim.Adam([p], lr=lr, betas=(0.9, np.array(0.999)))
+    options = {"lr": pytest.approx(0.1), "betas": (0.9, 0.999)}
+    assert {name: optimizer.param_groups[0][name] for name in options} == options
+    state = optimizer.state_dict()
+    state["param_groups"][0]["lr"] = lr
+    optimizer.load_state_dict(state)
+    assert type(optimizer.param_groups[0]["lr"]) is float
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [0.9, 0.9], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"lr is one number, not an array of shape \(2,\)"):
+        optim.SGD([p], lr=np.ones(2))
 
 
 def test_errors():
@@ -335,6 +358,8 @@ def test_errors():
         optim.Adadelta([p], rho=2)
     with pytest.raises(ValueError, match="d is at least 1"):
         optim.Adafactor([p], d=0.5)
+    with pytest.raises(ValueError, match="both eps are not negative"):
+        optim.Adafactor([p], eps=(None, -1e-3))
     with pytest.raises(NotImplementedError, match="Optimizer does not define update"):
         optim.Optimizer([p], {}).step(lambda: setattr(p, "grad", np.ones(2)))
     with pytest.raises(ValueError, match=r"groups of \[2\] parameters, this SGD of \[1\]"):

@@ -261,7 +261,9 @@ def test_integers_and_half_precision():
     ("call", "message"),
     [
         (lambda: F.max_pool2d(np.zeros((4, 4)), 2), r"expected \(N, C, H, W\) or \(C, H, W\), got \(4, 4\)"),
-        (lambda: F.avg_pool2d(np.zeros((1, 3, 4, 4)), 2, padding=2), "more than half"),
+        (lambda: F.avg_pool2d(np.zeros((1, 3, 4, 4)), 2, padding=2), "from 0 to half"),
+        (lambda: F.avg_pool1d(np.zeros((1, 3, 4)), 2, padding=-1), r"from 0 to half of kernel_size \(2,\), not \(-1,\)"),
+        (lambda: F.avg_pool2d(np.zeros((1, 3, 4, 4)), 2, divisor_override=0), "divisor_override is not 0"),
         (
             lambda: F.max_pool2d(np.zeros((1, 3, 4, 4)), 5),
             "a window that covers 5 does not fit into an axis of 4 with padding 0",

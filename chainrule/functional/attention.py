@@ -59,6 +59,9 @@ def scaled_dot_product_attention(
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"a probability is between 0 and 1, not {dropout_p}")
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if query.dtype == np.float16:  # stored in 16 bits, computed in 32
+        q, k, v = (a.astype(np.float32) for a in (query, key, value))
+        return scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal, scale).astype(np.float16)
     seed = int(generator().integers(1 << 62)) if dropout_p > 0 else 0
 
     def composition(query: Any, key: Any, value: Any) -> tuple[Any]:
@@ -117,6 +120,9 @@ def _fused(query: Array, mask: Array | None, options: tuple[Any, ...], compositi
 
 def attention_weights(query: Any, key: Any, attn_mask: Any, is_causal: bool, scale: float) -> Any:
     """The weights of ``scaled_dot_product_attention``: softmax(scale q k^T + mask), (..., L, S)."""
+    if query.dtype == np.float16:  # stored in 16 bits, computed in 32
+        wide = attention_weights(query.astype(np.float32), key.astype(np.float32), attn_mask, is_causal, scale)
+        return wide.astype(np.float16)
     scores = (query * scale) @ np.swapaxes(key, -1, -2)
     if scores.size == 0:
         return scores

@@ -307,16 +307,20 @@ def _transposed(
         raise ValueError(
             f"output_padding {added} must be smaller than either the stride {window.stride} or the dilation {window.dilation}"
         )
-    covered = tuple(
-        (m - 1) * s - sum(p) + span
-        for m, s, p, span in zip(x.shape[2:], window.stride, window.padding, window.span, strict=True)
+    size = tuple(
+        (m - 1) * s - sum(p) + span + a
+        for m, s, p, span, a in zip(x.shape[2:], window.stride, window.padding, window.span, added, strict=True)
     )
-    size = tuple(m + a for m, a in zip(covered, added, strict=True))
     if min(size) < 1:
         raise ValueError(f"with padding {padding} nothing is left of the output of an image of {x.shape[2:]}: {size}")
     if any(a >= s for a, s in zip(added, window.stride, strict=True)):
-        # the window would have further positions in an image of that size: the rest is laid around what these here cover
-        y = np.pad(_convolve_input(x, weight, None, covered, window, groups), [(0, 0), (0, 0), *((0, a) for a in added)])
+        # the window would have further positions in an image of that size. What is added is cut off from the padding after the
+        # image, as far as that reaches, and zeros beyond
+        ends = [(before, after - a) for (before, after), a in zip(window.padding, added, strict=True)]
+        cut = window._replace(padding=tuple((before, max(after, 0)) for before, after in ends))
+        zeros = [max(-after, 0) for _, after in ends]
+        covered = tuple(m - zero for m, zero in zip(size, zeros, strict=True))
+        y = np.pad(_convolve_input(x, weight, None, covered, cut, groups), [(0, 0), (0, 0), *((0, zero) for zero in zeros)])
         y = y if bias is None else y + np.reshape(bias, (-1, *(1 for _ in size)))
     else:
         y = _convolve_input(x, weight, bias, size, window, groups)

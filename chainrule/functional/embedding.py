@@ -60,8 +60,7 @@ def embedding(
            [1., 2.],
            [3., 4.]])
     """
-    index = unwrap(input)
-    n = weight.shape[0]
+    index, n = unwrap(input), _rows_in(weight)
     check_indices(index, n, "num_embeddings")
     _refuse_sparse(sparse)
     if max_norm is not None:
@@ -105,6 +104,13 @@ def _shorten(weight: Any, index: Array, max_norm: float, norm_type: float) -> No
             weight.data = table  # tells the tape
 
 
+def _rows_in(weight: Any) -> int:
+    """How many rows a table has."""
+    if weight.ndim != 2:
+        raise ValueError(f"expected a weight (num_embeddings, embedding_dim), got {weight.shape}")
+    return weight.shape[0]  # type: ignore[no-any-return]
+
+
 def _refuse_sparse(sparse: bool) -> None:
     if sparse:
         raise NotImplementedError("gradients of an embedding are dense here; leave sparse=False")
@@ -144,7 +150,7 @@ def embedding_bag(
     array([[2., 4.],
            [3., 6.]])
     """
-    index, n = unwrap(input), weight.shape[0]
+    index, n = unwrap(input), _rows_in(weight)
     check_indices(index, n, "num_embeddings")
     _refuse_sparse(sparse)
     if mode not in ("sum", "mean", "max"):

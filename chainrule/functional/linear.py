@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,13 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
         )
     if input.ndim == 2:
         return kernel.linear(input, weight, bias)
-    y = kernel.linear(np.reshape(input, (-1, in_features)), weight, bias)
+    y = kernel.linear(_as_matrix(input), weight, bias)
     return np.reshape(y, (*input.shape[:-1], out_features))
+
+
+def _as_matrix(x: Any) -> Any:
+    """All axes but the last as one."""
+    return np.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 @primitive
@@ -49,15 +55,14 @@ define_rule(column_sums, x=lambda g, x_shape: np.broadcast_to(g, x_shape))
 
 
 def _weight_gradient(g: Any, input: Any, weight_shape: tuple[int, int]) -> Any:
-    out_features, in_features = weight_shape
-    return kernel.matmul(np.reshape(g, (-1, out_features)).T, np.reshape(input, (-1, in_features)))
+    return kernel.matmul(_as_matrix(g).T, _as_matrix(input))
 
 
 define_rule(
     linear,
     input=lambda g, weight: linear(g, weight.T),
     weight=_weight_gradient,
-    bias=lambda g: column_sums(np.reshape(g, (-1, g.shape[-1]))),
+    bias=lambda g: column_sums(_as_matrix(g)),
 )
 
 
@@ -80,7 +85,8 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     out_features, in1, in2 = weight.shape
     if input1.shape[:-1] != input2.shape[:-1] or (input1.shape[-1], input2.shape[-1]) != (in1, in2):
         raise ValueError(f"expected (..., {in1}) and (..., {in2}), got {input1.shape} and {input2.shape}")
-    rows = np.reshape(input1, (-1, in1)) @ np.reshape(np.swapaxes(weight, 0, 1), (in1, -1))
-    y = np.reshape(rows, (-1, out_features, in2)) @ np.reshape(input2, (-1, in2, 1))
+    n = prod(input1.shape[:-1])
+    rows = np.reshape(input1, (n, in1)) @ np.reshape(np.swapaxes(weight, 0, 1), (in1, out_features * in2))
+    y = np.reshape(rows, (n, out_features, in2)) @ np.reshape(input2, (n, in2, 1))
     y = np.reshape(y, (*input1.shape[:-1], out_features))
     return y if bias is None else y + bias

@@ -186,7 +186,7 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
     Args:
         input: the means, any shape.
         target: the same shape.
-        var: the variances: the same shape, or with a last axis of length 1 or without it; or a number.
+        var: the variances: the same shape, or with one axis of length 1, or without the last; or a number.
         full: whether the constant log(2 pi) / 2 is added.
         eps: the least variance; smaller ones stand for it, and get its gradient.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
@@ -204,7 +204,9 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
     shape = np.shape(var)
     if shape == input.shape[:-1] and shape != input.shape and shape:
         var = np.reshape(var, (*shape, 1))
-    elif shape and shape != input.shape and shape != (*input.shape[:-1], 1):
+    elif shape and (
+        len(shape) != input.ndim or [m for m, n in zip(shape, input.shape, strict=True) if m != n] not in ([], [1])
+    ):
         raise ValueError(f"gaussian_nll_loss: the variances of input {input.shape} do not have the shape {shape}")
     plain = np.asarray(unwrap(var), input.dtype)
     if plain.size and plain.min() < 0:
@@ -455,8 +457,15 @@ def weighted(loss: Any, weights: Any, reduction: str) -> Any:
     """The weighted mean or sum of losses, or each times its weight; None for weights of 1."""
     if weights is None:
         return reduced(loss, reduction)
-    loss = loss * weights
-    return np.sum(loss) / weights.sum() if reduction == "mean" else reduced(loss, reduction)
+    loss = np.where(weights != 0, loss, loss.dtype.type(0)) * weights  # what does not count may be infinite
+    if reduction != "mean":
+        return reduced(loss, reduction)
+    total = weights.sum()
+    if everywhere(total != 0):
+        return np.sum(loss) / total
+    none = total == 0  # the mean of no losses is not a number, but has a gradient of zeros
+    number = loss.dtype.type
+    return np.sum(loss) / np.where(none, number(1), total) + np.where(none, number(np.nan), number(0))
 
 
 def multi_margin_loss(
@@ -615,8 +624,8 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
             f"got {input1.shape}, {input2.shape} and {target.shape}"
         )
     target, least = unwrap(target), 1e-12  # PyTorch's, beside the squares of the lengths
-    squares = (np.sum(np.square(input1), axis=-1) + least) * (np.sum(np.square(input2), axis=-1) + least)
-    cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares)
+    lengths = [np.sqrt(np.sum(np.square(x), axis=-1) + least) for x in (input1, input2)]
+    cosine = np.sum(input1 * input2, axis=-1) / (lengths[0] * lengths[1])
     zero = cosine.dtype.type(0)
     apart = np.where(target == -1, np.maximum(cosine - margin, 0), zero)
     return reduced(np.where(target == 1, 1 - cosine, zero) + apart, reduction)
@@ -682,6 +691,8 @@ def triplet_margin_with_distance_loss(
     >>> float(F.triplet_margin_with_distance_loss(a, p, n, distance_function=lambda x, y: np.square(x - y)[:, 0]))
     9.0
     """
+    if margin <= 0:
+        raise ValueError(f"triplet loss: margin is positive, not {margin}")
     if not anchor.shape == positive.shape == negative.shape:
         raise ValueError(
             "triplet loss: anchor, positive and negative have one shape; "

@@ -63,6 +63,8 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
 
 def _normalized_rows(x: Any, weight: Any, bias: Any, normalized_shape: Sequence[int], eps: float, centred: bool) -> Any:
     shape = tuple(normalized_shape)
+    if not shape:
+        raise ValueError("normalized_shape has at least one length, of the axes that are normalised")
     if x.shape[max(0, x.ndim - len(shape)) :] != shape:
         raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {x.shape}")
     y, mean, scale = kernel.normalize_rows(unwrap(x), unwrap(weight), unwrap(bias), len(shape), eps, centred)
@@ -186,13 +188,15 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm without training needs running_mean and running_var")
         return _standardized_channels([input, weight, bias], running_mean, running_var, eps)
-    axes = (0, *range(2, input.ndim))
-    n = math.prod(input.shape[axis] for axis in axes)
+    if input.ndim < 2:
+        raise ValueError(f"expected (N, C) or (N, C, ...), got {input.shape}")
+    n = math.prod(input.shape[axis] for axis in (0, *range(2, input.ndim)))
     if n == 1:
         raise ValueError(f"expected more than 1 value per channel when training, got {input.shape}")
     y, mean, var = _normalized_channels(input, weight, bias, input.shape[1], True, eps)
-    _update(running_mean, mean[0], momentum)
-    _update(running_var, var[0] * (n / max(n - 1, 1)), momentum)
+    if n:
+        _update(running_mean, mean[0], momentum)
+        _update(running_var, var[0] * (n / (n - 1)), momentum)
     return y
 
 
@@ -235,8 +239,9 @@ def instance_norm(
     if n == 1:
         raise ValueError(f"expected more than 1 value per channel of an example, got {input.shape}")
     y, mean, var = _normalized_channels(input, weight, bias, input.shape[1], False, eps)
-    _update(running_mean, np.mean(mean, axis=0), momentum)
-    _update(running_var, np.mean(var, axis=0) * (n / max(n - 1, 1)), momentum)
+    if n and len(input):
+        _update(running_mean, np.mean(mean, axis=0), momentum)
+        _update(running_var, np.mean(var, axis=0) * (n / (n - 1)), momentum)
     return y
 
 

@@ -43,7 +43,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     pairs = [(0, 0)] * (input.ndim - len(pad) // 2) + list(zip(pad[-2::-2], pad[::-2], strict=True))
     if any(n + before + after < 0 for n, (before, after) in zip(input.shape, pairs, strict=True)):
         raise ValueError(f"pad: {tuple(pad)} cuts more off {input.shape} than there is")
-    if any(n < 0 for n in pad):
+    if any(n < 0 for n in pad) and mode != "replicate":  # which continues what is cut off
         kept = (slice(max(0, -before), n + min(0, after)) for n, (before, after) in zip(input.shape, pairs, strict=True))
         input = input[tuple(kept)]
         pairs = [(max(0, before), max(0, after)) for before, after in pairs]
@@ -51,7 +51,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         return _surrounded(input, tuple(pairs), value or 0.0) if any(map(any, pairs)) else input
     for axis, (n, pair) in enumerate(zip(input.shape, pairs, strict=True)):
         longest = {"reflect": n - 1, "circular": n, "replicate": np.inf if n else 0}[mode]
-        if max(pair) > longest:
+        if max(pair) > max(0, longest):
             raise ValueError(f"pad: mode {mode!r} continues axis {axis} of {input.shape} by at most {longest}, not {pair}")
     taps = tuple(_continued(n, pair, mode) if any(pair) else None for n, pair in zip(input.shape, pairs, strict=True))
     return along_axes(input, taps) if any(taps) else input
@@ -59,7 +59,9 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
 @lru_cache(maxsize=256)
 def _continued(n: int, pair: tuple[int, int], mode: str) -> Taps:
-    index = np.pad(np.arange(n), pair, _CONTINUED[mode])
+    before, after = pair
+    index = np.pad(np.arange(n), (max(0, before), max(0, after)), _CONTINUED[mode])
+    index = index[max(0, -before) : len(index) + min(0, after)]
     return Taps(n, np.arange(len(index) + 1), index, np.ones(len(index)))
 
 

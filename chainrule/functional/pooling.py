@@ -171,8 +171,8 @@ def _arguments(n: int, kernel_size: int | Size, stride: Any, padding: Any, dilat
     kernel_size = per_dimension(kernel_size, n)
     stride = kernel_size if stride is None else per_dimension(stride, n)
     padding, dilation = per_dimension(padding, n), per_dimension(dilation, n)
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise ValueError(f"padding {padding} is more than half of kernel_size {kernel_size}")
+    if any(not 0 <= 2 * p <= k for p, k in zip(padding, kernel_size, strict=True)):
+        raise ValueError(f"padding is from 0 to half of kernel_size {kernel_size}, not {padding}")
     return kernel_size, stride, padding, dilation
 
 
@@ -315,6 +315,8 @@ def _mean(
     x, single = as_batch(input, n)
     divisors: list[str | int] = ["with" if count_include_pad else "without"] * n
     if divisor_override is not None:
+        if divisor_override == 0:
+            raise ValueError("divisor_override is not 0; None stands for the number of elements")
         divisors = [divisor_override, *[1] * (n - 1)]
     each = zip(x.shape[2:], *_arguments(n, kernel_size, stride, padding, 1)[:3], divisors, strict=True)
     taps = tuple(kernel.sliding_means(m, k, s, p, ceil_mode, divisor) for m, k, s, p, divisor in each)
@@ -542,9 +544,9 @@ def _fractional(
         starts = _drawn_starts(samples[..., axis], m, length - k)
         elements = starts[..., None] + np.arange(k)
         crossed = (places * length)[:, :, :, None, :, None] + elements[:, :, None, :, None, :]
-        places = crossed.reshape(*x.shape[:2], places.shape[2] * m, -1)
-    flat = np.reshape(x, (*x.shape[:2], -1))
-    seen = np.take_along_axis(unwrap(flat), places.reshape(*x.shape[:2], -1), -1).reshape(places.shape)
+        places = crossed.reshape(*x.shape[:2], places.shape[2] * m, places.shape[3] * k)
+    flat = np.reshape(x, (*x.shape[:2], prod(size)))
+    seen = np.take_along_axis(unwrap(flat), places.reshape(*x.shape[:2], prod(places.shape[2:])), -1).reshape(places.shape)
     chosen = np.take_along_axis(places, np.argmax(seen, axis=-1)[..., None], -1)[..., 0]
     shape = (*input.shape[:-n], *counts)
     y = np.reshape(np.take_along_axis(flat, chosen, -1), shape)
@@ -654,7 +656,8 @@ def _unpooled(
         size = tuple(output_size)[-n:]
     if indices.size and not 0 <= indices.min() <= indices.max() < prod(size):
         raise ValueError(f"max_unpool: an index is not within the output {size}; give output_size the shape before max_pool")
-    y = _placed(np.reshape(x, (*x.shape[:2], -1)), indices.reshape(*x.shape[:2], -1), prod(size))
+    flat = (*x.shape[:2], prod(x.shape[2:]))
+    y = _placed(np.reshape(x, flat), indices.reshape(flat), prod(size))
     return np.reshape(y, (*input.shape[:-n], *size))
 
 

@@ -92,7 +92,7 @@ def grid_sample(
     if padding_mode not in ("zeros", "border", "reflection"):
         raise ValueError(f"grid_sample: padding_mode is 'zeros', 'border' or 'reflection', not {padding_mode!r}")
     size = input.shape[2:]
-    places = np.reshape(grid, (len(grid), -1, n))
+    places = np.reshape(grid, (len(grid), math.prod(grid.shape[1:-1]), n))
     taps = [
         _taps(places[:, :, n - 1 - axis], length, mode, padding_mode, bool(align_corners)) for axis, length in enumerate(size)
     ]
@@ -100,13 +100,13 @@ def grid_sample(
     for length, (next_index, next_weight) in zip(size[1:], taps[1:], strict=True):
         index = _crossed(index * length, next_index, np.add)
         weight = _crossed(weight, next_weight, np.multiply)
-    y = _pull(np.reshape(input, (*input.shape[:2], -1)), weight.astype(input.dtype), index)
+    y = _pull(np.reshape(input, (*input.shape[:2], math.prod(size))), weight.astype(input.dtype), index)
     return np.reshape(y, (*input.shape[:2], *grid.shape[1:-1]))
 
 
 def _crossed(taps: Any, axis: Any, combine: Any) -> Any:
     """The taps along some axes with those along the next: (N, T, J) and (N, T, K) to (N, T, J K)."""
-    return np.reshape(combine(taps[..., :, None], axis[..., None, :]), (*taps.shape[:2], -1))
+    return np.reshape(combine(taps[..., :, None], axis[..., None, :]), (*taps.shape[:2], taps.shape[2] * axis.shape[2]))
 
 
 def _taps(place: Any, size: int, mode: str, padding_mode: str, align_corners: bool) -> tuple[Array, Any]:

@@ -92,7 +92,8 @@ def _widened(x: Any) -> Any:
 def _narrow(result: Any) -> Any:
     if isinstance(result, tuple):
         return tuple(_narrow(r) for r in result)
-    return result.astype(np.float16) if is_native(result) and result.dtype.kind == "f" else result
+    plain = is_native(result) or isinstance(result, np.generic)  # of arrays without axes come NumPy's scalars
+    return result.astype(np.float16) if plain and result.dtype.kind == "f" else result
 
 
 def dense(*arrays: Array | None) -> bool:

@@ -114,8 +114,8 @@ def indices(choice: Array, windows: tuple[Windows, ...]) -> Array:
 @kernel
 def gather(x: Array, choice: Array, windows: tuple[Windows, ...]) -> Array:
     """The chosen element of each window: (N, C, *size) to (N, C, *output size)."""
-    flat = indices(choice, windows).reshape(*x.shape[:2], -1)
-    return np.take_along_axis(x.reshape(*x.shape[:2], -1), flat, axis=2).reshape(choice.shape)
+    flat = indices(choice, windows).reshape(*x.shape[:2], prod(choice.shape[2:]))
+    return np.take_along_axis(x.reshape(*x.shape[:2], prod(x.shape[2:])), flat, axis=2).reshape(choice.shape)
 
 
 @kernel

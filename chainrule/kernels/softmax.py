@@ -25,10 +25,10 @@ _COLUMNS = 16  # lines side by side in memory that are computed as columns
 @kernel
 def softmax(x: Array, axis: Axes) -> Array:
     """exp(x_i) / sum_j exp(x_j)."""
-    y = x - np.max(x, axis=axis, keepdims=True)
-    np.exp(y, out=y)
-    y /= np.sum(y, axis=axis, keepdims=True)
-    return y
+    if x.size == 0:
+        return x
+    y = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return y / np.sum(y, axis=axis, keepdims=True)
 
 
 @kernel
@@ -40,6 +40,8 @@ def softmax_gradient(g: Any, y: Any, axis: Axes) -> Any:
 @kernel
 def log_softmax(x: Array, axis: Axes) -> Array:
     """x_i - log sum_j exp(x_j)."""
+    if x.size == 0:
+        return x
     y = x - np.max(x, axis=axis, keepdims=True)
     y -= np.log(np.sum(np.exp(y), axis=axis, keepdims=True))
     return y
@@ -54,6 +56,9 @@ def log_softmax_gradient(g: Any, y: Any, axis: Axes) -> Any:
 @kernel
 def logsumexp(x: Array, axis: Axes) -> Array:
     """The logarithm of sum_j exp(x_j); the axes stay, with length 1."""
+    if x.size == 0:
+        with np.errstate(divide="ignore"):
+            return np.log(np.sum(x, axis=axis, keepdims=True))
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
     with np.errstate(divide="ignore"):  # the logarithm of no element, or of none but exp(-inf)

@@ -25,6 +25,8 @@ def per_dimension(value: int | Size, n: int) -> Size:
     """
     if isinstance(value, int):
         return (value,) * n
+    if len(value) == 1:
+        return tuple(value) * n
     if len(value) != n:
         raise ValueError(f"expected a number, or {n}, one for each dimension of the image, not {value}")
     return tuple(value)

@@ -152,7 +152,7 @@ class LinearCrossEntropyLoss(Module):
         if weight is not None and weight.shape != (num_classes,):
             raise ValueError(f"weight has the shape {(num_classes,)}, one for each class, not {weight.shape}")
         self.register_buffer("weight", weight)
-        self.num_classes, self.out_features = num_classes, out_features
+        self.in_features, self.num_classes, self.out_features, self.bias = in_features, num_classes, out_features, bias
         self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
         self.linear = Linear(in_features, num_classes * math.prod(out_features), bias)
 
@@ -170,7 +170,7 @@ class LinearCrossEntropyLoss(Module):
         )
 
     def extra_repr(self) -> str:
-        names = ("num_classes", "out_features", "reduction", "ignore_index", "label_smoothing")
+        names = ("in_features", "num_classes", "out_features", "bias", "reduction", "ignore_index", "label_smoothing")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 

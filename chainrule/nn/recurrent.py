@@ -94,7 +94,7 @@ class RNNBase(_Recurrent):
         if packed:
             y = input._replace(data=y)
         else:
-            y = np.reshape(y, (time, n, -1))
+            y = np.reshape(y, (time, n, y.shape[-1]))
             if unbatched:
                 y, last = y[:, 0], tuple(s[:, 0] for s in last)
             elif self.batch_first:

@@ -49,6 +49,8 @@ class Adafactor(Optimizer):
             raise ValueError(f"beta2_decay is not positive, but was {group['beta2_decay']}")
         if group["d"] < 1:
             raise ValueError(f"d is at least 1, but was {group['d']}")
+        if min(e for e in group["eps"] if e is not None) < 0:
+            raise ValueError(f"both eps are not negative, but were {group['eps']}")
         for p in group["params"]:
             if p.dtype.kind == "c":
                 raise ValueError(f"Adafactor takes real parameters; one of shape {p.shape} is {p.dtype}")

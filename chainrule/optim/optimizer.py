@@ -25,8 +25,10 @@ class Optimizer:
         params: Variables; or (name, Variable) pairs; or dicts, each a group with ``"params"`` and options of its own.
         defaults: the options of groups that do not say otherwise.
 
+    Names are kept as the group's ``"param_names"``.
+
     Raises:
-        ValueError: there are no parameters, one is given twice, or an option is out of range.
+        ValueError: there are no parameters, one is given twice, only some have names, or an option is out of range.
         TypeError: a parameter is not a Variable.
     """
 
@@ -50,6 +52,9 @@ class Optimizer:
         """Add a dict of ``"params"`` and options; options that it lacks are the defaults."""
         params = param_group["params"]
         params = [params] if isinstance(params, Variable) else list(params)
+        has_names = [isinstance(p, tuple) for p in params]
+        if any(has_names) != all(has_names) or any(("param_names" in g) != any(has_names) for g in self.param_groups):
+            raise ValueError(f"{type(self).__name__}: (name, Variable) pairs for all parameters of all groups, or for none")
         named = [p if isinstance(p, tuple) else (f"at position {i}", p) for i, p in enumerate(params)]
         known = {id(p) for group in self.param_groups for p in group["params"]}
         for name, p in named:
@@ -65,7 +70,10 @@ class Optimizer:
             if id(p) in known:
                 raise ValueError(f"parameter {name}, of shape {p.shape}, is given twice")
             known.add(id(p))
-        group = {**self.defaults, **param_group, "params": [p for _, p in named]}
+        group = {name: _number(name, value) for name, value in {**self.defaults, **param_group}.items() if name != "params"}
+        group["params"] = [p for _, p in named]
+        if any(has_names):
+            group["param_names"] = [name for name, _ in named]
         self.check(group)
         self.param_groups.append(group)
 
@@ -139,14 +147,14 @@ class Optimizer:
         parameters = dict(zip((i for g in groups for i in g["params"]), self._parameters(), strict=True))
         self.state = {
             parameters[i]: {
-                name: _number(name, value) if name in self.scalars else _copy(value, parameters[i].data)
+                name: _scalar(name, value) if name in self.scalars else _copy(value, parameters[i].data)
                 for name, value in state.items()
                 if value is not None
             }
             for i, state in state_dict["state"].items()
         }
         for group, saved in zip(own, groups, strict=True):
-            group.update({name: value for name, value in saved.items() if name != "params"})
+            group.update({name: _number(name, value) for name, value in saved.items() if name != "params"})
 
     def _parameters(self) -> list[Variable]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -164,7 +172,18 @@ def ascent(p: Variable) -> Array:
     return g.conj() if g.dtype.kind == "c" else g
 
 
-def _number(name: str, value: Any) -> float:
+def _number(option: str, value: Any) -> Any:
+    """An option whose numbers are Python's own, also where they were given as arrays or NumPy's scalars."""
+    if isinstance(value, tuple):
+        return tuple(_number(option, v) for v in value)
+    if not hasattr(value, "item"):
+        return value
+    if np.size(np.asarray(value)) != 1:
+        raise ValueError(f"{option} is one number, not an array of shape {np.shape(value)}; give groups to have several")
+    return value.item()
+
+
+def _scalar(name: str, value: Any) -> float:
     return int(value) if name == "step" else float(value)
 
 
