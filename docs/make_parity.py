@@ -61,7 +61,8 @@ class Section(NamedTuple):
 def sections() -> list[Section]:
     """All that is compared."""
     theirs, F = torch.nn, torch.nn.functional
-    utilities = {"": nn.utils, **{f"{name}.": getattr(nn.utils, name) for name in ("parametrizations", "parametrize", "rnn")}}
+    below = "parametrizations", "parametrize", "prune", "rnn"
+    utilities = {"": nn.utils, **{f"{name}.": getattr(nn.utils, name) for name in below}}
     averages = public(optim.swa_utils, torch.optim.swa_utils)
     schedules = public(optim.lr_scheduler, torch.optim.lr_scheduler)
     lines = {

@@ -19,6 +19,7 @@ import chainrule as cr
 from chainrule import nn, optim
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("torch.nn.utils.prune")  # which is not imported with it
 
 # ---- one call, on both sides ----------------------------------------------------------------------------
 

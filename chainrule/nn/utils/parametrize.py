@@ -11,6 +11,7 @@ from ...core.config import no_grad
 from ...core.variable import Parameter, Variable, plain
 from ..containers import ModuleDict, ModuleList
 from ..module import Module
+from .computed import compute, kind_of, stop_computing
 
 _cache: ContextVar[dict[int, Any] | None] = ContextVar("parametrizations", default=None)
 
@@ -24,7 +25,10 @@ class ParametrizationList(ModuleList):
     def __init__(self, parametrization: Module, value: Any):
         self.append(parametrization)
         inverse = getattr(parametrization, "right_inverse", None)
-        originals = value if inverse is None else inverse(value)
+        try:
+            originals = value if inverse is None else inverse(value)
+        except NotImplementedError:  # this one has none
+            originals = value
         self.is_tensor = not isinstance(originals, (tuple, list))
         for name, array in zip(self._names(originals), (originals,) if self.is_tensor else originals, strict=True):
             setattr(self, name, Parameter(plain(array)))
@@ -96,16 +100,14 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         module.parametrizations[tensor_name].append(parametrization)  # type: ignore[attr-defined]
         return module
     if not is_parametrized(module):
-        kind = type(module)
-        module.__class__ = type(f"Parametrized{kind.__name__}", (kind,), {"__module__": kind.__module__})
         module.parametrizations = ModuleDict()  # type: ignore[attr-defined]
     delattr(module, tensor_name)
     module.parametrizations[tensor_name] = made  # type: ignore[attr-defined]
-    setattr(type(module), tensor_name, _computed(tensor_name))
+    _compute(module, tensor_name)
     return module
 
 
-def _computed(name: str) -> property:
+def _compute(module: Module, name: str) -> None:
     def read(self: Any) -> Any:
         parametrization = self.parametrizations[name]
         cache = _cache.get()
@@ -119,7 +121,7 @@ def _computed(name: str) -> property:
         with no_grad():
             self.parametrizations[name].assign(plain(value))
 
-    return property(read, write)
+    compute(module, name, read, write)
 
 
 @contextmanager
@@ -134,7 +136,7 @@ def cached() -> Iterator[None]:
 
 def type_before_parametrizations(module: Module) -> type:
     """The class that a module had before its first parametrization."""
-    return type(module).__mro__[1] if is_parametrized(module) else type(module)
+    return kind_of(module)
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
@@ -161,10 +163,9 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
         (value,) = found.originals()
     else:
         raise ValueError(f"{tensor_name!r} is computed from {len(found.originals())} others; pass leave_parametrized=True")
-    delattr(type(module), tensor_name)
+    stop_computing(module, tensor_name)
     del parametrizations[tensor_name]
     setattr(module, tensor_name, value)
     if not len(parametrizations):
         del module.parametrizations  # type: ignore[attr-defined]
-        module.__class__ = type(module).__mro__[1]
     return module

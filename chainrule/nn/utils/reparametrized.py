@@ -14,23 +14,18 @@ from ...core.variable import Parameter, plain
 from ...random import generator
 from ..convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..module import Module
+from .computed import compute, stop_computing
 from .parametrizations import WeightNorm, as_matrix, unit
 
 M = TypeVar("M", bound=Module)
 
 
-def _compute(module: Module, name: str, read: Any) -> None:
-    """Let ``read`` say what an attribute of this module is."""
-    kind = type(module)
-    module.__class__ = type(kind.__name__, (kind,), {"__module__": kind.__module__, name: property(read)})
-
-
-def _keep(module: M, name: str, ending: str, owned: tuple[str, ...]) -> M:
-    """Make a Parameter again of what was computed."""
-    if f"{name}{ending}" not in vars(module):
-        raise ValueError(f"{name!r} of this {type(module).__name__} is not normalised in this way")
+def keep(module: M, name: str, what: str, owned: tuple[str, ...]) -> M:
+    """Make a Parameter again of what was computed from those attributes whose names end so."""
+    if any(f"{name}{end}" not in vars(module) for end in owned):
+        raise ValueError(f"{name!r} of this {type(module).__name__} is not {what}")
     value = plain(getattr(module, name))
-    module.__class__ = type(module).__mro__[1]
+    stop_computing(module, name)
     for end in owned:
         delattr(module, name + end)
     module._buffers = tuple(buffer for buffer in module._buffers if buffer not in {name + end for end in owned})
@@ -55,7 +50,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     delattr(module, name)
     setattr(module, f"{name}_g", Parameter(lengths))
     setattr(module, f"{name}_v", Parameter(directions))
-    _compute(module, name, lambda self: norm(getattr(self, f"{name}_g"), getattr(self, f"{name}_v")))
+    compute(module, name, lambda self: norm(getattr(self, f"{name}_g"), getattr(self, f"{name}_v")))
     return module
 
 
@@ -65,7 +60,7 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     Raises:
         ValueError: it has not.
     """
-    return _keep(module, name, "_g", ("_g", "_v"))
+    return keep(module, name, "normalised in this way", ("_g", "_v"))
 
 
 def spectral_norm(
@@ -106,7 +101,7 @@ def spectral_norm(
                 u[...] = unit(plain(matrix) @ v, eps)
         return original / np.sum(u.copy() * (matrix @ v.copy()))
 
-    _compute(module, name, read)
+    compute(module, name, read)
     return module
 
 
@@ -116,4 +111,4 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
     Raises:
         ValueError: it does not.
     """
-    return _keep(module, name, "_orig", ("_orig", "_u", "_v"))
+    return keep(module, name, "normalised in this way", ("_orig", "_u", "_v"))
