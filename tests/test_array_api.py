@@ -388,18 +388,26 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, -
 @pytest.mark.parametrize("grad", [False, True], ids=["constant", "recorded"])
 @pytest.mark.parametrize("name", array_api._ELEMENTWISE.split())
 def test_special_values(name, grad):
-    """NaN, infinities and zeros of both signs, every one with every other one."""
+    """NaN, infinities and zeros of both signs, every one with every other one, as numbers and as their components."""
     f, g = found(array_api, name), found(strict, name)
-    for dtype in ("float32", "float64"):
-        arrays = [a.astype(dtype) for a in np.meshgrid(SPECIAL, SPECIAL)][: 1 if name in UNARY.split() else 2]
-        try:
-            expected = g(*map(strict.asarray, arrays))._array
-        except (TypeError, ValueError):  # not for floating-point numbers
-            return
-        got = f(*[Variable(a, requires_grad=grad) for a in arrays]).data
-        np.testing.assert_allclose(got, expected, rtol=1e-6 if dtype == "float32" else 1e-14)
-        zeros = expected == 0
-        np.testing.assert_array_equal(np.signbit(got[zeros]), np.signbit(expected[zeros]))
+    real, imaginary = np.meshgrid(SPECIAL, SPECIAL)
+    z = np.empty(real.shape, complex)
+    z.real, z.imag = real, imaginary
+    for arrays, dtypes in (((real, imaginary), ("float32", "float64")), ((z, z[::-1, ::-1]), ("complex64", "complex128"))):
+        if name == "sign" and arrays[0] is z:  # of a complex infinity: NumPy's own
+            continue
+        for dtype in dtypes:
+            given = [a.astype(dtype) for a in arrays][: 1 if name in UNARY.split() else 2]
+            try:
+                expected = g(*map(strict.asarray, given))._array
+            except (TypeError, ValueError):  # not for this dtype
+                continue
+            got = f(*[Variable(a, requires_grad=grad) for a in given]).data
+            assert got.dtype == expected.dtype
+            for ours, theirs in ((got.real, expected.real), (got.imag, expected.imag)):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-5 if dtype in ("float32", "complex64") else 1e-13)
+                zeros = theirs == 0
+                np.testing.assert_array_equal(np.signbit(ours[zeros]), np.signbit(theirs[zeros]))
 
 
 # ---- gradients ------------------------------------------------------------------------------------------
