@@ -44,7 +44,7 @@ _OTHERS = """
 """
 
 _LINALG = """
-    cholesky cross det diagonal eig eigh eigvals eigvalsh inv matmul matrix_norm matrix_power matrix_rank matrix_transpose outer
+    cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank matrix_transpose outer
     pinv qr slogdet solve svd svdvals tensordot trace vecdot vector_norm
 """
 
@@ -162,6 +162,19 @@ def _frequencies(function: Callable[..., Any]) -> Callable[..., Variable]:
     return call
 
 
+def _complex(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``np.linalg.eig`` and ``eigvals`` with results that are complex always: NumPy's are real where they can be."""
+
+    def call(x: Any, /) -> Any:
+        made = _on_variables(function)(x)
+        return type(made)(*map(cast, made)) if isinstance(made, tuple) else cast(made)
+
+    def cast(v: Variable) -> Variable:
+        return v.astype(np.result_type(v.dtype, np.complex64))  # type: ignore[no-any-return]
+
+    return call
+
+
 def _extension(module: Any, names: str) -> dict[str, Callable[..., Any]]:
     return {name: _on_variables(getattr(module, name)) for name in names.split()}
 
@@ -173,7 +186,9 @@ _NAMES: dict[str, Any] = {
         for name in f"{_CREATION} {_DATA_TYPES} {_ELEMENTWISE} {_OTHERS}".split()
         if hasattr(np, name)  # a few are younger than NumPy 2.0
     },
-    "linalg": SimpleNamespace(**_extension(np.linalg, _LINALG)),
+    "linalg": SimpleNamespace(
+        **_extension(np.linalg, _LINALG), eig=_complex(np.linalg.eig), eigvals=_complex(np.linalg.eigvals)
+    ),
     "fft": SimpleNamespace(
         **_extension(np.fft, _FFT), fftfreq=_frequencies(np.fft.fftfreq), rfftfreq=_frequencies(np.fft.rfftfreq)
     ),
