@@ -68,6 +68,8 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "linear and Adam": through(wide, 256, 256, steps=lambda p: optim.Adam(p)),
         "AdamW, no bias": through(nn.Linear(256, 256, bias=False), 256, 256, steps=lambda p: optim.AdamW(p)),
         "SGD with momentum": through(wide, 256, 256, steps=lambda p: optim.SGD(p, 0.01, momentum=0.9)),
+        "linear and relu": through(nn.Sequential(wide, nn.ReLU()), 256, 256),
+        "linear and gelu": through(nn.Sequential(wide, nn.GELU()), 256, 256),
         "clipping": clip,
         "relu": through(nn.ReLU(), 256, 256),
         "tanh, sigmoid": through(nn.Sequential(nn.Tanh(), nn.Sigmoid()), 256, 256),

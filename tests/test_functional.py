@@ -111,6 +111,13 @@ def test_one_hot():
         F.one_hot(index, 2)
 
 
+def test_linear_takes_a_bias_of_any_order_in_memory_and_refuses_one_of_another_length():
+    x, w, b = rng.normal(size=(64, 40)), rng.normal(size=(64, 40)), rng.normal(size=128)
+    np.testing.assert_allclose(F.linear(x, w, b[::2]), x @ w.T + b[::2])
+    with pytest.raises(ValueError, match="broadcast"):
+        F.linear(x, w, b)
+
+
 def test_linear_error():
     with pytest.raises(ValueError, match=r"expected \(\.\.\., 10\), got \(4, 7\): last axis 7 != in_features 10"):
         F.linear(np.zeros((4, 7)), np.zeros((5, 10)))

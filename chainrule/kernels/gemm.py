@@ -16,6 +16,7 @@ from .layer import (
     address,
     array_at,
     borrow,
+    call,
     carray,
     compiled,
     give_back,
@@ -40,7 +41,7 @@ _BLOCK = 8  # tiles of rows, and of columns, that a thread takes at a time
 
 def gemm(
     a: Any, a_row: int, a_column: int, b: Any, b_row: int, b_column: int, out: Any, out_row: int, plus: Any, plus_row: int,
-    m: int, n: int, k: int,
+    finish: int, arguments: int, m: int, n: int, k: int,
 ) -> None:  # fmt: skip
     """Compute out = a b + plus, as ``native.gemm`` describes, from addresses and strides in bytes: a C function."""
     strided = np.lib.stride_tricks.as_strided  # of no layout that Numba knows: the rest is compiled once for all
@@ -51,20 +52,25 @@ def gemm(
         strided(carray(b, (1,)), (k, n), (b_row, b_column)),
         strided(result, (m, n), (out_row, result.itemsize)),
         strided(carray(plus, (1,)) if adds else nothing, (m, n), (max(plus_row, 0), result.itemsize if adds else 0)),
+        finish,
+        arguments,
     )
 
 
 @compiled
-def _gemm(a: Any, b: Any, out: Any, plus: Any) -> None:
+def _gemm(a: Any, b: Any, out: Any, plus: Any, finish: int, arguments: int) -> None:
     m, n = out.shape
     k = a.shape[1]
     if m == 0 or n == 0:
         return
-    if m <= _FEW_ROWS:
-        _multiply_few(a, b, out, plus)
-        return
-    if n <= _FEW_ROWS and a.strides[0] >= a.strides[1] and k > 1:
-        parallel_for(_columns_of_few, (b.T, a.T, out.T, plus.T), m, _wide_enough(k))
+    few_columns = n <= _FEW_ROWS and a.strides[0] >= a.strides[1] and k > 1
+    if m <= _FEW_ROWS or few_columns:
+        if m <= _FEW_ROWS:
+            _multiply_few(a, b, out, plus)
+        else:
+            parallel_for(_columns_of_few, (b.T, a.T, out.T, plus.T), m, _wide_enough(k))
+        if finish != 0:
+            call(finish, (arguments, 0, m, 0, n))
         return
     small = m * n * k < _SMALL
     rows, columns = tile_rows(), tile_columns(out)
@@ -82,8 +88,10 @@ def _gemm(a: Any, b: Any, out: Any, plus: Any) -> None:
             parallel_for(_pack, (a_part, b_part, left, right, high, wide), to_pack, to_pack if small else 4)
             across = (wide + _BLOCK - 1) // _BLOCK
             blocks = (high + _BLOCK - 1) // _BLOCK * across
-            arguments = (a_part, left, right, out_part, plus_part, high, wide, across)
-            parallel_for(_multiply, arguments, blocks, blocks if small else 1)
+            ends = (finish, arguments, i, j)
+            parallel_for(
+                _multiply, (a_part, left, right, out_part, plus_part, high, wide, across, ends), blocks, blocks if small else 1
+            )
     give_back(left)
     give_back(right)
 
@@ -149,9 +157,12 @@ def pack_panel(a: Any, panel: Any, width: int) -> None:
 
 @compiled
 def _multiply(
-    whole: Any, left: Any, right: Any, out: Any, plus: Any, high: int, wide: int, across: int, start: int, stop: int
+    whole: Any, left: Any, right: Any, out: Any, plus: Any, high: int, wide: int, across: int, ends: Any, start: int, stop: int
 ) -> None:
-    """Compute blocks of out = left right + plus, where ``whole`` is what ``left`` is a copy of."""
+    """Compute blocks of out = left right + plus, where ``whole`` is what ``left`` is a copy of.
+
+    ``ends`` says what finishes a block, with which arguments, and where in the whole result ``out`` begins.
+    """
     (m, k), n = whole.shape, out.shape[1]
     row_step, column_step = whole.strides[0] // whole.itemsize, whole.strides[1] // whole.itemsize
     rows, columns, vector = tile_rows(), tile_columns(out), vector_length(out)
@@ -187,6 +198,10 @@ def _multiply(
                         tile(out, depth, a, a_row, a_step, b, columns, target, step, known, known_row, one)
                     if not inside:
                         add_part(edge, out, place, height, filled, added, added_row)
+        finish, arguments, row, column = ends
+        if finish != 0:
+            bottom, right_side = min((p0 + _BLOCK) * rows, m), min((q0 + _BLOCK) * columns, n)
+            call(finish, (arguments, row + p0 * rows, row + bottom, column + q0 * columns, column + right_side))
 
 
 @compiled

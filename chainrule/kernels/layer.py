@@ -211,7 +211,8 @@ def _native() -> Any:
 
 parallel_for = Native("parallel_for", _native)
 carray = Native("carray", _native)
-address, array_at, gemm = Native("address", _native), Native("array_at", _native), Native("gemm", _native)
+address, array_at, call = Native("address", _native), Native("array_at", _native), Native("call", _native)
+gemm = Native("gemm", _native)
 
 
 def _scratch() -> Any:

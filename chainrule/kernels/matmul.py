@@ -105,7 +105,12 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     return y
 
 
-@linear.compiled(when=lambda x, weight, bias: x.size * len(weight) > _FEW and dense(x, weight, bias))
+def as_matrices(x: Array, weight: Array, bias: Array | None) -> bool:
+    """Whether the arrays of an affine map are such as compiled products take."""
+    return dense(x, weight, bias) and (bias is None or (bias.shape == (len(weight),) and bias.flags.c_contiguous))
+
+
+@linear.compiled(when=lambda x, weight, bias: x.size * len(weight) > _FEW and as_matrices(x, weight, bias))
 def _(x: Array, weight: Array, bias: Array | None) -> Array:
     out = empty((len(x), len(weight)), x.dtype)
     if bias is None:

@@ -325,6 +325,27 @@ llvm.add_symbol("chainrule_run_region", _of_region.address)
 # ---- what kernels call ----------------------------------------------------------------------------------------------------
 
 
+def _with_arguments(context: Any, builder: Any, body: Any, signature: Any, arguments: Any) -> tuple[Any, Any]:
+    """The addresses of a C function and of arguments, which it is to be called with; it calls ``body``.
+
+    The C function gets numbers besides, which are the last that ``body`` gets.
+    """
+    compiled = body.dispatcher.overloads[signature.args]
+    context.active_code_library.add_linking_library(compiled.library)
+    count = len(arguments.type.elements)
+    module, numbers = builder.module, [_WORD] * (len(signature.args) - count)
+    kind = ir.FunctionType(ir.VoidType(), [_POINTER, *numbers])
+    shim = ir.Function(module, kind, module.get_unique_name("with_arguments_" + body.dispatcher.py_func.__name__))
+    shim.linkage = "internal"
+    inside = ir.IRBuilder(shim.append_basic_block())
+    packed = inside.load(inside.bitcast(shim.args[0], arguments.type.as_pointer()))
+    values = [inside.extract_value(packed, i) for i in range(count)]
+    context.call_internal_no_propagate(inside, compiled.fndesc, signature, [*values, *shim.args[1:]])
+    inside.ret_void()
+    place = cgutils.alloca_once_value(builder, arguments)
+    return builder.ptrtoint(shim, _WORD), builder.ptrtoint(place, _WORD)
+
+
 @intrinsic
 def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: Any) -> Any:
     """Call ``body(*arguments, start, stop)`` for each block of ``block`` items out of ``items``, on all of the pool's threads.
@@ -335,19 +356,8 @@ def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: A
     run = ir.FunctionType(ir.VoidType(), [_WORD] * 6)
 
     def codegen(context: Any, builder: Any, outer: Any, args: Any) -> Any:
-        compiled = body.dispatcher.overloads[signature.args]
-        context.active_code_library.add_linking_library(compiled.library)
-        # a C function that reads the arguments from where the caller has put them
         module = builder.module
-        shim = ir.Function(module, _BODY, module.get_unique_name("block_of_" + body.dispatcher.py_func.__name__))
-        shim.linkage = "internal"
-        inside = ir.IRBuilder(shim.append_basic_block())
-        packed = inside.load(inside.bitcast(shim.args[0], args[1].type.as_pointer()))
-        values = [inside.extract_value(packed, i) for i in range(len(arguments))] if len(arguments) else []
-        context.call_internal_no_propagate(inside, compiled.fndesc, signature, [*values, *shim.args[1:]])
-        inside.ret_void()
-
-        place = cgutils.alloca_once_value(builder, args[1])
+        shim, place = _with_arguments(context, builder, body, signature, args[1])
         pace = cgutils.add_global_variable(module, ir.DoubleType(), module.get_unique_name("pace"))
         pace.linkage, pace.initializer = "internal", ir.Constant(ir.DoubleType(), 0.0)
         work = ir.Constant(_WORD, 1)
@@ -356,7 +366,7 @@ def parallel_for(typingctx: Any, body: Any, arguments: Any, items: Any, block: A
                 array = context.make_array(kind)(context, builder, builder.extract_value(args[1], i))
                 work = builder.add(work, array.nitems)
         items, block = (context.cast(builder, a, t, types.int64) for a, t in zip(args[2:], outer.args[2:], strict=True))
-        shim, place, pace = (builder.ptrtoint(p, _WORD) for p in (shim, place, pace))
+        pace = builder.ptrtoint(pace, _WORD)
         outside = cgutils.get_or_insert_function(module, run, "chainrule_run_region")
         builder.call(outside, [shim, place, items, block, work, pace])
         return context.get_dummy_value()
@@ -386,21 +396,30 @@ def array_at(like: Any, address: int, length: int) -> Any:
 # ---- matrix products --------------------------------------------------------------------------------------------------------
 
 
-_GEMM = ir.FunctionType(ir.VoidType(), [_WORD] * 13)
+@intrinsic
+def call(typingctx: Any, address: Any, numbers: Any) -> Any:
+    """Call the C function at ``address``."""
+    kind = ir.FunctionType(ir.VoidType(), [_WORD] * len(numbers))
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), cgutils.unpack_tuple(builder, args[1]))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.UniTuple(types.intp, len(numbers))), codegen
 
 
 @intrinsic
-def _call_gemm(typingctx: Any, address: Any, numbers: Any) -> Any:
-    """Call the C function at ``address``."""
+def _finisher(typingctx: Any, finish: Any, arguments: Any) -> Any:
+    """The addresses of a C function that calls ``finish``, and of its first arguments."""
+    signature = finish.get_call_type(typingctx, (*arguments.types, *[types.intp] * 4), {})
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.call(builder.inttoptr(args[0], _GEMM.as_pointer()), cgutils.unpack_tuple(builder, args[1]))
-        return context.get_dummy_value()
+    def codegen(context: Any, builder: Any, outer: Any, args: Any) -> Any:
+        return cgutils.pack_array(builder, _with_arguments(context, builder, finish, signature, args[1]))
 
-    return types.void(types.intp, numbers), codegen
+    return types.UniTuple(types.intp, 2)(finish, arguments), codegen
 
 
-def gemm(a: Any, b: Any, out: Any, plus: Any = None) -> None:
+def gemm(a: Any, b: Any, out: Any, plus: Any = None, finish: Any = None, arguments: Any = ()) -> None:
     """Compute out = a b + plus: on all threads, or on the calling one where that is within a region already.
 
     Args:
@@ -408,35 +427,39 @@ def gemm(a: Any, b: Any, out: Any, plus: Any = None) -> None:
         b: (k, n), of any strides.
         out: (m, n), with contiguous rows.
         plus: (n,) for all rows, contiguous; None for 0.
+        finish: called for each part of the result as soon as it is there, and still in the cache:
+            ``finish(*arguments, top, bottom, left, right)``. The parts depend on nothing but m, n and k.
+        arguments: the first ones of ``finish``.
     """
     raise NotImplementedError("only within a compiled function")
 
 
 @overload(gemm)
-def _gemm(a: Any, b: Any, out: Any, plus: Any = None) -> Any:
+def _gemm(a: Any, b: Any, out: Any, plus: Any = None, finish: Any = None, arguments: Any = ()) -> Any:
     where = _GEMM_32 if out.dtype == types.float32 else _GEMM_64
-    adds = isinstance(plus, types.Array)
+    adds, finishes = isinstance(plus, types.Array), isinstance(finish, types.Dispatcher)
 
-    def gemm(a: Any, b: Any, out: Any, plus: Any = None) -> None:
+    def gemm(a: Any, b: Any, out: Any, plus: Any = None, finish: Any = None, arguments: Any = ()) -> None:
         # through an address: so what calls it is compiled without it
         place, step = (plus.ctypes.data, 0) if adds else (out.ctypes.data, -1)
+        ends = _finisher(finish, arguments) if finishes else (0, 0)
         numbers = (
             a.ctypes.data, a.strides[0], a.strides[1], b.ctypes.data, b.strides[0], b.strides[1],
-            out.ctypes.data, out.strides[0], place, step, out.shape[0], out.shape[1], a.shape[1],
+            out.ctypes.data, out.strides[0], place, step, ends[0], ends[1], out.shape[0], out.shape[1], a.shape[1],
         )  # fmt: skip
-        _call_gemm(_load(_state_address() + 8 * where), numbers)
+        call(_load(_state_address() + 8 * where), numbers)
 
     return gemm
 
 
 def _gemm_to_compile(scalar: Any, word: int) -> Any:
     """What stands for the product in a dtype until its first call: compiles it, and puts it in its own place."""
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 13)
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 15)
 
     def first(*args: Any) -> None:
         at, step = types.CPointer(scalar), types.intp
         function = import_module("chainrule.kernels.gemm").gemm
-        compiled = c_function(function, types.void(at, step, step, at, step, step, at, step, at, step, step, step, step))
+        compiled = c_function(function, types.void(at, step, step, at, step, step, at, step, at, *[step] * 6))
         _compiled_gemm.append(compiled)  # or its code would be gone
         _state[word] = compiled.address
         kind(compiled.address)(*args)

@@ -5,7 +5,7 @@ Where PyTorch has ``inplace``, it is accepted and changes nothing but ``repr``: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from .. import functional as F
 from ..core.variable import Parameter
 from ..dispatch import unwrap
+from ..functional.activation import _gelu_tanh
 from ..functional.embedding import check_indices
 from .containers import ModuleList, Sequential
 from .linear import Linear
@@ -33,6 +34,12 @@ class _Activation(Module):
 
     def forward(self, input: Any) -> Any:
         return type(self).function(input, **{name: getattr(self, name) for name in self._options})
+
+    def as_function(self) -> Callable[[Any], Any] | None:
+        """The function of one array that calling the layer is; None where there are options or hooks."""
+        if not self._only(_Activation.forward) or (self._options and self._options != ("inplace",)):
+            return None
+        return type(self).function  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         shown = ((name, getattr(self, name)) for name in self._options)
@@ -206,6 +213,11 @@ class GELU(_Activation):
 
     def __init__(self, approximate: str = "none"):
         self._set(approximate=approximate)
+
+    def as_function(self) -> Callable[[Any], Any] | None:
+        """The function of one array that calling the layer is; None where there are hooks."""
+        functions = {"none": F.gelu, "tanh": _gelu_tanh}
+        return functions.get(vars(self)["approximate"]) if self._only(_Activation.forward) else None
 
 
 class Mish(_Activation):

@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from ..core.arrays import is_array
 from ..core.variable import Parameter, Variable
+from .linear import Linear, followed, function_of
 from .module import Module
 
 T = TypeVar("T")
@@ -157,8 +158,13 @@ class Sequential(_Modules):
         return cls(dict(named))  # the names stay
 
     def forward(self, input: Any) -> Any:
-        for module in self.children():
-            input = module(input)
+        pending = [*self.children()][::-1]
+        while pending:
+            module = pending.pop()
+            if pending and isinstance(module, Linear) and function_of(pending[-1]) is not None:
+                input = followed(module, pending.pop(), input)
+            else:
+                input = module(input)
         return input
 
 

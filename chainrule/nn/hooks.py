@@ -50,6 +50,9 @@ class Hooks:
         self.backward_pre: dict[int, Callable[..., Any]] = {}
         self.backward: dict[int, Callable[..., Any]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self.forward_pre or self.forward or self.backward_pre or self.backward)
+
     def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the module's ``forward``, and its hooks around it."""
         for hook, with_kwargs in list(self.forward_pre.values()):

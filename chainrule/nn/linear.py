@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from .. import functional as F
 from ..core.variable import Parameter
 from . import init
-from .module import Module
+from .module import LOCATED, Module, locate
 
 
 class Linear(Module):
@@ -44,6 +45,26 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def followed(layer: Module, activation: Callable[[Any], Any], input: Any) -> Any:
+    """``activation(layer(input))``: as one operation where that is a Linear and a known activation, and no hook is between."""
+    function = function_of(activation)
+    if function is None or not layer._only(Linear.forward):
+        return activation(layer(input))
+    try:
+        return F.linear_activation(input, layer.weight, layer.bias, function)  # type: ignore[attr-defined]
+    except LOCATED as error:
+        locate(error, layer)
+        raise
+
+
+def function_of(activation: Callable[[Any], Any]) -> Callable[[Any], Any] | None:
+    """An activation as a function of one array; None if it is another layer, or one with options or hooks."""
+    if not isinstance(activation, Module):
+        return activation
+    as_function: Callable[[], Any] | None = getattr(activation, "as_function", None)
+    return None if as_function is None else as_function()
 
 
 class Bilinear(Module):

@@ -12,7 +12,7 @@ from ..core.variable import Parameter, Variable, changed, forget_gradients
 from .hooks import Hooks, RemovableHandle
 
 # What a forward may raise and still mean the same with the layer's path in front of its message.
-_LOCATED = (ValueError, TypeError, IndexError, RuntimeError, ArithmeticError)
+LOCATED = (ValueError, TypeError, IndexError, RuntimeError, ArithmeticError)
 
 
 class Incompatible(NamedTuple):
@@ -53,9 +53,13 @@ class Module:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)
             return self._hooks.call(self, args, kwargs)
-        except _LOCATED as error:
-            _locate(error, self)
+        except LOCATED as error:
+            locate(error, self)
             raise
+
+    def _only(self, forward: Callable[..., Any]) -> bool:
+        """Whether calling the module is calling ``forward``, a method of a class, and nothing else."""
+        return not self._hooks and getattr(self.forward, "__func__", None) is forward and type(self).__call__ is Module.__call__
 
     # ---- what it consists of ----------------------------------------------------------------------------
 
@@ -440,7 +444,7 @@ def _as_parameter(value: Any) -> Any:
     return made
 
 
-def _locate(error: Exception, module: Module) -> None:
+def locate(error: Exception, module: Module) -> None:
     """Put the path of the innermost module that raised ``error`` before its message, as seen from ``module``.
 
     Each module on the way out calls this, so that the path grows from the inside.

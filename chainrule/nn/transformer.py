@@ -15,7 +15,7 @@ from . import init
 from .attention import MultiheadAttention
 from .containers import ModuleList
 from .dropout import Dropout
-from .linear import Linear
+from .linear import Linear, followed
 from .module import Module
 from .normalization import LayerNorm
 
@@ -79,7 +79,7 @@ class TransformerEncoderLayer(Module):
             return self.dropout1(_attend(self.self_attn, x, x, src_mask, src_key_padding_mask, is_causal))
 
         def feed(x: Any) -> Any:
-            return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+            return self.dropout2(self.linear2(self.dropout(followed(self.linear1, self.activation, x))))
 
         return _around([(attend, self.norm1), (feed, self.norm2)], src, self.norm_first)
 
@@ -145,7 +145,7 @@ class TransformerDecoderLayer(Module):
             return self.dropout2(_attend(self.multihead_attn, x, memory, *masks))
 
         def feed(x: Any) -> Any:
-            return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+            return self.dropout3(self.linear2(self.dropout(followed(self.linear1, self.activation, x))))
 
         return _around([(attend, self.norm1), (look, self.norm2), (feed, self.norm3)], tgt, self.norm_first)
 
