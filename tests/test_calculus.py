@@ -99,6 +99,31 @@ def test_power_in_both_and_at_the_edges():
     np.testing.assert_array_equal(x.grad, [0, 0])
 
 
+def test_the_slope_of_a_power_changes_with_an_exponent_of_0():
+    check_grads(np.power, [np.array([1.2, 0.5, 2.0, 3.0]), np.array([0.0, 1.0, 2.0, 0.0])], order=3)
+    hessian = cr.jacobian(cr.grad(lambda z: z[0] ** z[1]))(np.array([2.0, 0.0]))
+    np.testing.assert_allclose(hessian, [[0, 0.5], [0.5, np.log(2) ** 2]], atol=1e-15)
+
+
+def test_products_of_a_part_that_start_from_a_number():
+    where = X > -0.5
+    for x in (X, np.where(np.abs(X) < 0.6, 0, X)):
+        for axis in (None, 0, (0, 1)):
+            check_grads(lambda x, axis=axis: np.prod(x, axis=axis, initial=2.0, where=where), [x])
+            check_grads(lambda x, axis=axis: np.prod(x, axis=axis, initial=2.0), [x])
+
+
+@pytest.mark.parametrize("order", ["C", "F", "A", "K"])
+def test_ravel_in_the_order_of_memory(order):
+    for x in (X, np.asfortranarray(X), np.arange(24.0).reshape(2, 3, 4).transpose(1, 2, 0)[::-1]):
+        v = Variable(x)
+        np.testing.assert_array_equal(np.ravel(v, order).data, np.ravel(x, order))
+        (np.ravel(v, order) * np.arange(x.size)).sum().backward()
+        np.testing.assert_array_equal(np.argsort(np.ravel(x, order)), np.ravel(v.grad)[np.argsort(np.ravel(x))])
+    with pytest.raises(TypeError, match="lies in memory"):
+        np.reshape(Variable(X), (-1,), order="A").backward()
+
+
 def test_edges_where_others_give_nan():
     x = Variable(np.zeros(2))
     for y in (np.arctan2(x, x), np.hypot(x, x), np.std(x), np.abs(x)):
@@ -108,6 +133,9 @@ def test_edges_where_others_give_nan():
     x = Variable(np.array([np.inf, 1.0]))
     np.logaddexp(x, 2.0).backward()
     np.testing.assert_allclose(x.grad, [1.0, np.exp(1) / (np.exp(1) + np.exp(2))])
+    x, y = Variable(np.array([np.inf, -np.inf])), Variable(np.array([np.inf, -np.inf]))
+    np.logaddexp(x, y).backward()
+    np.testing.assert_array_equal([x.grad, y.grad], [[0.5, 0.5], [0.5, 0.5]])
 
 
 def test_reductions_of_arrays_without_axes():  # NumPy takes 0 and -1 for axes of them
@@ -278,6 +306,9 @@ ONE_ARRAY = {
     "column_stack": lambda x: np.column_stack([x, x[:, 0]]),
     "column_stack of three axes": lambda x: np.column_stack([x[..., None], x[:, :1, None]]),
     "append": lambda x: np.append(x, x[:1], axis=0),
+    "tile by an array": lambda x: np.tile(x, np.array([2, 1])),
+    "take nothing": lambda x: np.take(x, [], axis=0),
+    "ediff1d": lambda x: np.ediff1d(x, to_end=[1.0, 2.0], to_begin=x[0]),
     "append a list": lambda x: np.append(x, [x[0, 0], 1.0, 2 * x[0, 1]]),
     "split": lambda x: np.split(x, 2, axis=1),
     "split at": lambda x: np.split(x, [1, 2], axis=-1),
@@ -437,6 +468,36 @@ def test_other_products():
         np.testing.assert_allclose(ours.data, numpys)
     with pytest.raises(ValueError, match="do not match"):
         np.tensordot(Variable(X), X, axes=1)
+
+
+def test_einsum_stretches_axes_of_length_1():
+    for terms, shapes in (("i,i", [(3,), (1,)]), ("ijj,j", [(2, 1, 1), (3,)]), ("ij,jk,k->ik", [(2, 1), (3, 1), (4,)])):
+        check_grads(lambda *xs, terms=terms: np.einsum(terms, *xs), [np.random.default_rng(0).normal(size=s) for s in shapes])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.median(x, axis=2),
+        lambda x: np.nanquantile(x, 0.5, axis=2),
+        lambda x: np.percentile(x, 50, axis=(0, 0)),
+        lambda x: np.gradient(x, axis=2),
+        lambda x: np.trapezoid(x, axis=2),
+        lambda x: np.rollaxis(x, 2),
+        lambda x: np.tensordot(x, x, axes=([3], [0])),
+        lambda x: np.insert(x, 0, 1.0, axis=3),
+        lambda x: np.vdot(x, x[:1]),
+        lambda x: np.vecdot(x, x[:, :1]),
+        lambda x: np.vsplit(x[0], 2),
+        lambda x: np.dsplit(x, 2),
+        lambda x: np.linalg.matrix_power(x, 1),
+        lambda x: np.linalg.matrix_power(x[0], 2),
+    ],
+)
+def test_what_numpy_refuses_is_refused(call):
+    for x in (X, Variable(X)):
+        with pytest.raises((ValueError, IndexError)):
+            call(x)
 
 
 # ---- the checker itself ---------------------------------------------------------------------------------

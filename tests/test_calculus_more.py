@@ -631,6 +631,13 @@ def test_insert_at_a_mask():  # which NumPy has not always taken for one
     np.testing.assert_array_equal(made.data, np.insert(X, [0, 2], 9.0, axis=0))
 
 
+@pytest.mark.skipif(not hasattr(np, "vecmat"), reason="this release of NumPy has no matvec and vecmat")
+def test_products_of_a_matrix_and_a_vector_need_these():
+    for product in (np.matvec, np.vecmat):
+        with pytest.raises(ValueError, match=r"matrix of \d axes"):
+            product(Variable(V), V)
+
+
 def test_row_stack():
     with warnings.catch_warnings(action="ignore"):
         if hasattr(np, "row_stack"):

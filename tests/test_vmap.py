@@ -504,6 +504,8 @@ def test_examples_without_axes():
     x = np.array([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(cr.vmap(lambda x: np.sum(x, axis=0))(x), x)
     np.testing.assert_array_equal(cr.vmap(lambda x: x[np.array(True)])(x), x[:, None])
+    np.testing.assert_array_equal(cr.vmap(lambda x: np.cumsum(x, axis=0))(x), x[:, None])
+    np.testing.assert_array_equal(cr.vmap(lambda x: np.roll(x, (1, 1), (0, 0)))(A), np.roll(A, 2, 1))
 
 
 def test_what_needs_values_is_refused_where_a_gradient_flows_from_outside():

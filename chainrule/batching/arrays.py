@@ -93,7 +93,7 @@ def along(function: Any, default: Any = None) -> Callable[..., Any]:
 
     def rule(level: Level, a: Any, axis: Any = default, *args: Any, **kwargs: Any) -> Any:
         inner = whole(a, level)
-        if axis is None:
+        if axis is None or not a.ndim:
             return function(np.reshape(inner, (level.size, a.size)), 1, *args, **kwargs)
         return function(inner, beyond(axis, a.ndim), *args, **kwargs)
 
@@ -203,7 +203,8 @@ def _roll(level: Level, a: Any, shift: Any, axis: Any = None) -> Any:
     inner = whole(a, level)
     if axis is None:
         return np.reshape(np.roll(np.reshape(inner, (level.size, a.size)), shift, 1), inner.shape)
-    return np.roll(inner, shift, beyond(axis, a.ndim))
+    axes = normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)
+    return np.roll(inner, shift, tuple(1 + axis for axis in axes))
 
 
 @batches(shapes._windows)

@@ -42,11 +42,12 @@ elementwise(np.fmod, lambda g: g, lambda g, x, y: -g * np.trunc(x / y))
 
 
 def _power_x(g: Any, x: Any, y: Any) -> Any:
-    """Y x^(y-1), and 0 where y = 0, also at x = 0."""
+    """Y x^(y-1), and 0 where x and y are 0."""
     if np.ndim(y) == 0 and y.__class__ is not Batched and not getattr(y, "requires_grad", False):
         y = float(y) if np.isrealobj(y) else complex(y)  # a plain number: weak, and fast where it is 2 or 0.5
         return g * (y * x ** (y - 1)) if y != 0 else g * np.zeros_like(x)
-    return g * _zero_where(y == 0, y * np.power(x, np.where(y == 0, y.dtype.type(1), y - 1)))
+    zero = (x == 0) & (y == 0)  # elsewhere the formula holds for y = 0 too, and tells how the slope changes with y
+    return g * _zero_where(zero, y * np.power(x, np.where(zero, y.dtype.type(1), y - 1)))
 
 
 def _power_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
@@ -86,8 +87,14 @@ def share(g: Any, ans: Any, x: Any, exp: Any) -> Any:
     return g * exp(np.where(same, zero, x) - np.where(same, zero, ans))
 
 
-elementwise(np.logaddexp, lambda g, ans, x: share(g, ans, x, np.exp), lambda g, ans, y: share(g, ans, y, np.exp))
-elementwise(np.logaddexp2, lambda g, ans, x: share(g, ans, x, np.exp2), lambda g, ans, y: share(g, ans, y, np.exp2))
+def _share_of_two(g: Any, ans: Any, x: Any, y: Any, exp: Any) -> Any:
+    return np.where(np.isinf(x) & (x == y), g * 0.5, share(g, ans, x, exp))
+
+
+elementwise(np.logaddexp, lambda g, ans, x, y: _share_of_two(g, ans, x, y, np.exp),
+            lambda g, ans, x, y: _share_of_two(g, ans, y, x, np.exp))  # fmt: skip
+elementwise(np.logaddexp2, lambda g, ans, x, y: _share_of_two(g, ans, x, y, np.exp2),
+            lambda g, ans, x, y: _share_of_two(g, ans, y, x, np.exp2))  # fmt: skip
 
 # ---- trigonometry ---------------------------------------------------------------------------------------
 

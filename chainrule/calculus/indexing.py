@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.arrays import Part, as_array, in_memory, is_native, zeros
 from ..core.memory import copy
@@ -106,6 +107,8 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
     if axis is None:
         a, axis = np.reshape(a, (-1,)), 0
     length, indices = a.shape[axis], as_array(unwrap(indices))
+    if not indices.size and isinstance(indices, np.ndarray):
+        indices = indices.astype(int)  # also of an empty list
     if mode != "raise":
         indices = indices % length if mode == "wrap" else np.clip(indices, 0, length - 1)
     return _taken(a, indices, axis)
@@ -195,7 +198,7 @@ def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     arr, values = as_array(arr), as_array(values)
     if axis is None:
         arr, axis = np.reshape(arr, (-1,)), 0
-    axis, count = axis % arr.ndim, arr.shape[axis]
+    axis, count = normalize_axis_index(axis, arr.ndim), arr.shape[axis]
     if isinstance(obj, slice):
         obj = np.arange(*obj.indices(count))
     obj = np.asarray(unwrap(obj))

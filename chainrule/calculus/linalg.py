@@ -208,6 +208,8 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
 @composite(np.linalg.matrix_power)
 def _matrix_power(a: Any, n: int) -> Any:
     n = index(n)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"np.linalg.matrix_power: a matrix must be square, and is of shape {a.shape}")
     if n == 0:
         return as_variable(np.linalg.matrix_power(unwrap(a), 0))
     return _power(np.linalg.inv(a) if n < 0 else a, abs(n))

@@ -9,6 +9,7 @@ from string import ascii_letters
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..core.arrays import as_array
 from ..dispatch import composite, define_rule, primitive
@@ -69,6 +70,8 @@ def _outer(a: Any, b: Any) -> Any:
 
 @composite(np.vdot)
 def _vdot(a: Any, b: Any) -> Any:
+    if np.size(a) != np.size(b):
+        raise ValueError(f"np.vdot: {np.shape(a)} and {np.shape(b)} have different numbers of elements")
     return np.sum(np.conjugate(np.reshape(a, (-1,))) * np.reshape(b, (-1,)))
 
 
@@ -78,7 +81,9 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if np.ndim(axes) == 0:
         n = int(axes)
         axes = (range(a.ndim - n, a.ndim), range(n))
-    of_a, of_b = ([int(i) % x.ndim for i in np.atleast_1d(given)] for x, given in zip((a, b), axes, strict=True))
+    of_a, of_b = (
+        list(normalize_axis_tuple(np.atleast_1d(given).tolist(), x.ndim)) for x, given in zip((a, b), axes, strict=True)
+    )
     if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
         raise ValueError(f"np.tensordot: shapes {a.shape} and {b.shape} do not match on the axes {of_a} and {of_b}")
     term_a = ascii_letters[: a.ndim]
@@ -124,13 +129,22 @@ def _vecdot(x1: Any, x2: Any, *, axis: int = -1, keepdims: bool = False) -> Any:
     return np.expand_dims(made, axis) if keepdims else made
 
 
+def _require_matrix(function: str, matrix: Any, vector: Any) -> None:
+    if np.ndim(matrix) < 2 or np.ndim(vector) < 1:
+        raise ValueError(
+            f"{function}: a matrix of {np.ndim(matrix)} axes and a vector of {np.ndim(vector)}, where 2 and 1 are the least"
+        )
+
+
 @composite(*named("matvec"))
 def _matvec(x1: Any, x2: Any) -> Any:
+    _require_matrix("np.matvec", x1, x2)
     return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
 
 
 @composite(*named("vecmat"))
 def _vecmat(x1: Any, x2: Any) -> Any:
+    _require_matrix("np.vecmat", x2, x1)
     return np.matmul(np.expand_dims(np.conjugate(x1), -2), x2)[..., 0, :]
 
 

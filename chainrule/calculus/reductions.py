@@ -133,15 +133,16 @@ def _products_before(a: Any) -> Any:
     return np.concatenate([ones, np.cumprod(a[..., :-1], axis=-1)], axis=-1)
 
 
-def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
+def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
     """The product of all the others: ans / a, or where an element is zero the product of those before and after."""
     g = _restored(g, axis, keepdims, a.shape)
     if not _everywhere(where):
-        gradient = _prod(g, np.prod(np.where(where, a, 1), axis=axis, keepdims=True), np.where(where, a, 1),
-                         axis, True, True)  # fmt: skip
-        return np.where(where, gradient, gradient.dtype.type(0))
+        kept = np.where(where, a, a.dtype.type(1))
+        product = _restored(ans, axis, keepdims, a.shape)
+        return np.where(where, _prod(g, product, kept, axis, True, True, initial), g.dtype.type(0))
     if everywhere(a != 0):
         return g * _restored(ans, axis, keepdims, a.shape) / a
+    g = g if initial is _NOTHING else g * initial
     axes = _axes(axis, a.ndim)
     kept = tuple(i for i in range(a.ndim) if i not in axes)
     moved = np.transpose(a, kept + axes)
@@ -150,7 +151,7 @@ def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any) -> An
     return g * np.transpose(np.reshape(others, moved.shape), np.argsort(kept + axes))
 
 
-define_rule(np.prod, a=_prod, ignores=("dtype", "initial"), kernel=kernel.product)
+define_rule(np.prod, a=_prod, ignores=("dtype",), kernel=kernel.product)
 
 # ---- accumulation ---------------------------------------------------------------------------------------
 
@@ -191,7 +192,8 @@ define_rule(np.cumprod, a=_cumprod, ignores=("dtype",))
 def _cumulative(function: Any, accumulate: Any, start: float) -> None:
     @composite(function)
     def cumulative(x: Any, /, *, axis: Axis = None, dtype: Any = None, include_initial: bool = False) -> Any:
-        if axis is None and x.ndim != 1:
+        x = np.atleast_1d(x)
+        if axis is None and x.ndim > 1:
             raise ValueError(f"{function.__name__}: an array of {x.ndim} axes needs the argument axis")
         axis = 0 if axis is None else axis
         made = accumulate(x, axis=axis, dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.arrays import as_array
 from ..dispatch import composite, define_rule, primitive, unwrap
@@ -60,17 +61,18 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _NOTHING, append: A
 @composite(np.ediff1d)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     differences = np.diff(np.reshape(ary, (-1,)))
-    ends = [[] if end is None else [np.reshape(beside(ary, end), (-1,))] for end in (to_begin, to_end)]
+    ends = [[] if end is None else [np.astype(np.reshape(as_array(end), (-1,)), ary.dtype)] for end in (to_begin, to_end)]
     return np.concatenate([*ends[0], differences, *ends[1]])
 
 
 @composite(np.trapezoid)
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = as_array(y)
+    axis = normalize_axis_index(axis, y.ndim)
     if x is not None:
         dx = np.diff(x) if np.ndim(x) == 1 else np.diff(x, axis=axis)
         if np.ndim(x) == 1:
-            dx = np.reshape(dx, [-1 if i == axis % y.ndim else 1 for i in range(y.ndim)])
+            dx = np.reshape(dx, [-1 if i == axis else 1 for i in range(y.ndim)])
     return np.sum(dx * (axis_slice(y, axis, 1, None) + axis_slice(y, axis, None, -1)) / 2, axis=axis)
 
 
@@ -79,7 +81,7 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
     f = as_array(f)
     if f.dtype.kind in "biu":
         f = np.astype(f, np.float64)
-    axes = range(f.ndim) if axis is None else [a % f.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     if len(varargs) not in (0, 1, len(axes)) or (len(varargs) == 1 < len(axes) and np.ndim(varargs[0])):
         raise TypeError(f"np.gradient takes no spacing, one number, or one for each of {len(axes)} axes")
     if edge_order not in (1, 2):

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.arrays import as_array, sum_to
 from ..dispatch import composite, define_rule, primitive, unwrap
@@ -17,6 +18,10 @@ from .indexing import put_item
 
 
 def _reshape(g: Any, a_shape: tuple[int, ...], order: Any) -> Any:
+    if order not in ("C", "F"):
+        raise TypeError(
+            f"np.reshape(order={order!r}) depends on how an array lies in memory, which is not recorded; use C or F"
+        )
     return np.reshape(g, a_shape) if order == "C" else np.reshape(g, a_shape, order=order)
 
 
@@ -25,7 +30,6 @@ def _transpose(g: Any, axes: Any) -> Any:
 
 
 define_rule(np.reshape, linear="jointly", a=_reshape, ignores=("shape", "newshape", "copy"))
-define_rule(np.ravel, linear="jointly", a=_reshape)
 define_rule(np.squeeze, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
 define_rule(np.expand_dims, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
 define_rule(np.transpose, linear="jointly", a=_transpose)
@@ -45,6 +49,16 @@ define_rule(np.triu, linear="jointly", m=lambda g, k: np.triu(g, k))
 define_rule(np.copy, linear="jointly", a=lambda g: g, ignores=("order", "subok"))
 define_rule(np.real, val=lambda g: g)
 define_rule(np.imag, val=lambda g: np.multiply(g, -1j))
+
+
+@composite(np.ravel)
+def _ravel(a: Any, order: Any = "C") -> Any:
+    if order in ("A", "K"):  # in the order of memory: A knows two, K any
+        data = unwrap(a)
+        if order == "K" and isinstance(data, np.ndarray):
+            a = np.transpose(a, sorted(range(a.ndim), key=lambda axis: -abs(data.strides[axis])))
+        order = "F" if order == "A" and isinstance(data, np.ndarray) and data.flags.fnc else "C"
+    return np.reshape(a, (-1,), order=order)
 
 
 @primitive
@@ -69,7 +83,9 @@ def _flipud(m: Any) -> Any:
 
 @composite(np.rollaxis)
 def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
-    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    axis, start = normalize_axis_index(axis, a.ndim), start + a.ndim if start < 0 else start
+    if not 0 <= start <= a.ndim:
+        raise ValueError(f"np.rollaxis: start is {start}, and must be at most {a.ndim} for an array of {a.ndim} axes")
     return np.moveaxis(a, axis, start - (axis < start))
 
 
@@ -86,7 +102,7 @@ def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     if not trim or set(trim.lower()) - set("fb"):
         raise ValueError(f"np.trim_zeros: trim is made of the letters f and b, not {trim!r}")
     places = np.argwhere(unwrap(filt))
-    axes = range(filt.ndim) if axis is None else [a % filt.ndim for a in np.atleast_1d(axis).tolist()]
+    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
     first, last = (places.min(axis=0), places.max(axis=0)) if len(places) else ([0] * filt.ndim, [-1] * filt.ndim)
     kept = [slice(None)] * filt.ndim
     for a in axes:
@@ -120,7 +136,7 @@ def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: 
 
 @composite(np.tile)
 def _tile(A: Any, reps: Any) -> Any:
-    reps = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
+    reps = tuple(np.atleast_1d(reps).tolist())
     ndim = max(A.ndim, len(reps))
     reps, shape = (1,) * (ndim - len(reps)) + reps, (1,) * (ndim - A.ndim) + A.shape
     apart = np.reshape(A, [n for size in shape for n in (1, size)])
@@ -277,18 +293,26 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _array_split(ary, indices_or_sections, axis)  # type: ignore[no-any-return]
 
 
+def _require_axes(function: str, ary: Any, least: int) -> None:
+    if ary.ndim < least:
+        raise ValueError(f"{function} splits an array of {least} axes or more, not of shape {ary.shape}")
+
+
 @composite(np.hsplit)
 def _hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    _require_axes("np.hsplit", ary, 1)
     return np.split(ary, indices_or_sections, axis=0 if ary.ndim == 1 else 1)
 
 
 @composite(np.vsplit)
 def _vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    _require_axes("np.vsplit", ary, 2)
     return np.split(ary, indices_or_sections, axis=0)
 
 
 @composite(np.dsplit)
 def _dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    _require_axes("np.dsplit", ary, 3)
     return np.split(ary, indices_or_sections, axis=2)
 
 

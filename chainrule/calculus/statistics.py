@@ -14,7 +14,8 @@ from ..core.batched import Batched, somewhere
 from ..core.variable import Variable
 from ..dispatch import composite, define_rule, primitive, unwrap
 from .indexing import put_item
-from .reductions import _NOTHING, Axis, _axes, _everywhere, _extremum, _over
+from .linalg import _axes
+from .reductions import _NOTHING, Axis, _everywhere, _extremum, _over
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _quantiles(function: Any, whole: int, skips_nan: bool) -> None:
         lost = np.any(nan, axis=0)
         if weights is not None or not len(columns):
             values = function(unwrap(a), unwrap(flat) * whole, axis, method=method, weights=unwrap(weights))
-            made = _elements(columns, as_array(values))
+            made = _elements(columns, np.broadcast_to(values, [flat.size, *columns.shape[1:]]))
         elif skips_nan and somewhere(lost):
             counts = np.sum(~nan, axis=0)
             if not counts.all():
