@@ -313,6 +313,23 @@ def test_direct_kernels(case, dtype):
 
 
 @needs_numba
+@pytest.mark.parametrize("size", [(1, 1), (4, 3), (6,), (2, 3, 2)])
+def test_a_window_that_sees_the_whole_image(size):
+    window = Window.of(size, stride=2)
+    for n, channels, o in ((3, 5, 4), (2, 90, 130)):
+        x, weight, bias, more = (
+            rng.standard_normal(s).astype("f4") for s in ((n, channels, *size), (o, channels, *size), o, channels)
+        )
+        expected = kernels.convolve.reference(x, weight, bias, window, 1)
+        g = rng.standard_normal(expected.shape).astype("f4")
+        for a in in_memory_orders(x):
+            close(kernels.convolve(a, weight, bias, window, 1), expected, 1e-5)
+            close(kernels.convolve_weight(a, g, window, 1), kernels.convolve_weight.reference(x, g, window, 1), 1e-5)
+        expected = kernels.convolve_input.reference(g, weight, more, size, window, 1)
+        close(kernels.convolve_input(g, weight, more, size, window, 1), expected, 1e-5)
+
+
+@needs_numba
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("case", WINOGRAD)
 def test_winograd_kernels(case, dtype):

@@ -23,7 +23,7 @@ from . import convolution_gradient as gradient
 from . import convolution_planes as planes
 from . import convolution_winograd as winograd
 from .layer import compiled, dense, kernel, parallel_for
-from .matmul import column_sums
+from .matmul import column_sums, linear, matmul
 from .window import Size, Window, channels_first, channels_last
 
 _BLOCK_BYTES = 2 << 20  # about one core's share of the last cache
@@ -50,8 +50,15 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups
     return channels_first(y)
 
 
-@convolve.compiled(when=lambda x, weight, bias, window, groups: dense(x, weight, bias) and _pays(x, weight.size))
+@convolve.compiled(
+    when=lambda x, weight, bias, window, groups: (
+        dense(x, weight, bias) and (_is_whole(x.shape[2:], window, groups) or _pays(x, weight.size))
+    )
+)
 def _(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
+    if _is_whole(x.shape[2:], window, groups):
+        rows = linear(x.reshape(len(x), -1), weight.reshape(len(weight), -1), bias)
+        return rows.reshape(*rows.shape, *(1 for _ in window.kernel))
     if winograd.pays(x.shape[0], weight.shape[:2], window.output_size(x.shape[2:]), window, groups, x.dtype):
         y = winograd.convolve(x, weight, bias, window)
         if y is not None:
@@ -85,8 +92,15 @@ def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, wind
     return x
 
 
-@convolve_input.compiled(when=lambda g, weight, bias, size, window, groups: dense(g, weight, bias) and _pays(g, weight.size))
+@convolve_input.compiled(
+    when=lambda g, weight, bias, size, window, groups: (
+        dense(g, weight, bias) and (_is_whole(size, window, groups) or _pays(g, weight.size))
+    )
+)
 def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int) -> Array:
+    if _is_whole(size, window, groups):
+        x = matmul(g.reshape(g.shape[:2]), weight.reshape(len(weight), -1)).reshape(len(g), *weight.shape[1:])
+        return x if bias is None else x + bias.reshape(-1, *(1 for _ in size))
     around = _around(size, g.shape[2:], window)
     if around is not None and winograd.pays(g.shape[0], weight.shape[:2], size, around, groups, g.dtype):
         x = winograd.convolve(g, weight, bias, around, transposed=True)
@@ -115,9 +129,14 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
 
 
 @convolve_weight.compiled(
-    when=lambda x, g, window, groups: dense(x, g) and _pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel))
+    when=lambda x, g, window, groups: (
+        dense(x, g)
+        and (_is_whole(x.shape[2:], window, groups) or _pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel)))
+    )
 )
 def _(x: Array, g: Array, window: Window, groups: int) -> Array:
+    if _is_whole(x.shape[2:], window, groups):
+        return matmul(g.reshape(g.shape[:2]).T, x.reshape(len(x), -1)).reshape(g.shape[1], *x.shape[1:])
     if winograd.pays(x.shape[0], (x.shape[1], g.shape[1]), g.shape[2:], window, groups, x.dtype):
         weight = winograd.convolve_weight(x, g, window)
         if weight is not None:
@@ -158,6 +177,11 @@ def _row_sums_block(x: Any, sums: Any, start: int, stop: int) -> None:
         for j in range(len(row)):
             total += row[j]
         sums[i] = total
+
+
+def _is_whole(size: Size, window: Window, groups: int) -> bool:
+    """Whether the window sees the whole image, from its one position: then convolution is a product of two matrices."""
+    return groups == 1 and window.kernel == size and not any(map(any, window.padding)) and set(window.dilation) == {1}
 
 
 def _pays(x: Array, weights: int) -> bool:

@@ -291,5 +291,48 @@ def add_rows(
     return types.void(*[types.intp] * 5, start, types.intp, types.intp), codegen
 
 
+@intrinsic
+def sum_row(typingctx: Any, x: Any, count: Any, zero: Any) -> Any:
+    """The sum of the first ``count`` numbers at an address, of the dtype of ``zero``: in vectors also where there are few."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, count, _ = args
+        tile = Vectors(builder, signature.args[2])
+        sums, done = tile.sums(1, 4)[0], _WORD(4 * tile.lanes)
+        for total in sums:
+            builder.store(tile.constant(0), total)
+        whole = builder.udiv(count, done)
+        with cgutils.for_range(builder, whole) as loop:
+            at = builder.add(x, builder.mul(loop.index, _WORD(4 * VECTOR)))
+            for v, total in enumerate(sums):
+                builder.store(builder.fadd(builder.load(total), tile.load(at, v * VECTOR)), total)
+        rest = builder.sub(count, builder.mul(whole, done))
+        begin = builder.add(x, builder.mul(whole, _WORD(4 * VECTOR)))
+        with cgutils.for_range(builder, builder.udiv(builder.add(rest, _WORD(tile.lanes - 1)), _WORD(tile.lanes))) as loop:
+            there = tile.below(builder.sub(rest, builder.mul(loop.index, _WORD(tile.lanes))))
+            part = tile.load_some(builder.add(begin, builder.mul(loop.index, _WORD(VECTOR))), there)
+            builder.store(builder.fadd(builder.load(sums[0]), part), sums[0])
+        first, second, third, fourth = (builder.load(total) for total in sums)
+        return tile.total(builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth)))
+
+    return zero(types.intp, types.intp, zero), codegen
+
+
+@intrinsic
+def fill_row(typingctx: Any, out: Any, count: Any, value: Any) -> Any:
+    """Write a number ``count`` times, to an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, count, value = args
+        tile = Vectors(builder, signature.args[2])
+        vector, lanes = tile.spread(value), _WORD(tile.lanes)
+        with cgutils.for_range(builder, builder.udiv(builder.add(count, _WORD(tile.lanes - 1)), lanes)) as loop:
+            left = builder.sub(count, builder.mul(loop.index, lanes))
+            tile.store_first(vector, builder.add(out, builder.mul(loop.index, _WORD(VECTOR))), left)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, value), codegen
+
+
 def _load(tile: Vectors, at: Any, masks: Any, v: int) -> Any:
     return tile.load_some(tile.builder.add(at, _WORD(v * VECTOR)), masks[v]) if masks else tile.load(at, v * VECTOR)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from importlib import import_module
 from math import prod
 from typing import Any
 
@@ -11,7 +12,15 @@ import numpy as np
 
 from ..core.arrays import Array, is_native
 from ..core.memory import empty
-from .layer import array_at, compiled, dense, kernel, parallel_for
+from .layer import Native, address, array_at, compiled, dense, kernel, parallel_for
+
+
+@cache
+def _tiles() -> Any:
+    return import_module("chainrule.kernels.plane_tile")
+
+
+sum_row, fill_row = Native("sum_row", _tiles), Native("fill_row", _tiles)
 
 
 class Taps:
@@ -247,9 +256,7 @@ def _map_line(line: Any, out: Any, taps: Any) -> None:
                 for k in range(length):
                     to[k] = w * part[k]
             else:
-                value = w * part[0]
-                for k in range(length):
-                    to[k] = value
+                fill_row(address(to), length, w * part[0])
     elif each == 1:
         for k in range(len(out)):
             out[k] = weight[k] * line[np.uint64(index[k])]
@@ -257,6 +264,11 @@ def _map_line(line: Any, out: Any, taps: Any) -> None:
         for k in range(len(out)):
             a, b = np.uint64(2 * k), np.uint64(2 * k + 1)
             out[k] = weight[a] * line[np.uint64(index[a])] + weight[b] * line[np.uint64(index[b])]
+    elif each == 3:
+        for k in range(len(out)):
+            a, b, c = np.uint64(3 * k), np.uint64(3 * k + 1), np.uint64(3 * k + 2)
+            upper = weight[a] * line[np.uint64(index[a])] + weight[b] * line[np.uint64(index[b])]
+            out[k] = upper + weight[c] * line[np.uint64(index[c])]
     elif each == 4:
         for k in range(len(out)):
             a, b, c, d = np.uint64(4 * k), np.uint64(4 * k + 1), np.uint64(4 * k + 2), np.uint64(4 * k + 3)
@@ -267,10 +279,7 @@ def _map_line(line: Any, out: Any, taps: Any) -> None:
             s, n = starts[k], starts[k + 1] - starts[k]
             total = line.dtype.type(0)
             if sums and n > 8:
-                part = array_at(line, line.ctypes.data + index[s] * line.itemsize, n)
-                for t in range(n):
-                    total += part[t]
-                total *= weight[s]
+                total = weight[s] * sum_row(address(line) + index[s] * line.itemsize, n, total)
             else:
                 for t in range(s, s + n):
                     total += weight[t] * line[np.uint64(index[t])]

@@ -120,6 +120,18 @@ class Vectors:
             return self.builder.fadd(self.builder.fmul(a, b), c)
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, *self._fma), [a, b, c])
 
+    def total(self, vector: Any) -> Any:
+        """The sum of a vector's lanes, halves first."""
+        length = self.lanes
+        while length > 1:
+            length //= 2
+            halves = (list(range(start, start + length)) for start in (0, length))
+            lower, upper = (
+                self.builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_INDEX, length), half)) for half in halves
+            )
+            vector = self.builder.fadd(lower, upper)
+        return self.builder.extract_element(vector, ir.Constant(_INDEX, 0))
+
     def sums(self, rows: int, vectors: int) -> list[list[Any]]:
         """Places for a tile of sums, which LLVM makes registers."""
         return [[cgutils.alloca_once(self.builder, self.vector) for _ in range(vectors)] for _ in range(rows)]

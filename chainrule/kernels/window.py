@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple, Self
 
@@ -67,10 +68,7 @@ class Window(NamedTuple):
 
     def output_size(self, size: Size) -> Size:
         """How many positions the window has in an image of ``size``."""
-        return tuple(
-            (n + sum(padding) - span) // stride + 1
-            for n, padding, span, stride in zip(size, self.padding, self.span, self.stride, strict=True)
-        )
+        return _output_size(self, size)
 
     def buffer(self, n: int, channels: int, size: Size, dtype: np.dtype[np.generic], fill: float = 0.0) -> Array:
         """A padded (N, *size, C) buffer for images of ``size``."""
@@ -103,3 +101,11 @@ class Window(NamedTuple):
         columns = self.columns(padded)
         positions = (slice(None),) * (1 + len(self.kernel))
         return (columns[*positions, *element] for element in product(*map(range, self.kernel)))
+
+
+@lru_cache(1024)
+def _output_size(window: Window, size: Size) -> Size:
+    return tuple(
+        (n + sum(padding) - span) // stride + 1
+        for n, padding, span, stride in zip(size, window.padding, window.span, window.stride, strict=True)
+    )
