@@ -10,11 +10,17 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.arrays import Part, as_array, in_memory, is_native, zeros
 from ..core.memory import copy
 from ..dispatch import composite, define_rule, primitive, unwrap
+from ..kernels import lines
 
 
 @primitive
 def get_item(x: Any, index: Any) -> Any:
     """``x[index]``: basic and advanced indexing as NumPy's."""
+    last = index[-1] if index.__class__ is tuple and index else index
+    if last.__class__ is np.ndarray and is_native(x):
+        axis = _single_axis(index, x.shape)
+        if axis is not None:
+            return lines.take(x, last, axis)
     return x[index]
 
 
@@ -26,6 +32,10 @@ def put_item(v: Any, index: Any, shape: tuple[int, ...]) -> Any:
         out[index] = v
         return out
     v = in_memory(v)
+    axis = _single_axis(index, shape)
+    if axis is not None and is_native(v) and v.dtype.kind == "f" and 0 not in shape:
+        at = index[axis] if index.__class__ is tuple else index
+        return lines.add_at(np.broadcast_to(v, (*shape[:axis], *at.shape, *shape[axis + 1 :])), at, axis, shape[axis])
     out = zeros(shape, like=v)
     if is_native(v) and v.dtype.kind == "f" and v.size > 16:
         # adding at repeated places is fastest as a weighted count of flat positions
@@ -43,6 +53,15 @@ def set_item(x: Any, index: Any, value: Any) -> Any:
     out = copy(x)
     out[index] = value
     return out
+
+
+def _single_axis(index: Any, shape: tuple[int, ...]) -> int | None:
+    """The axis that an index is an array of integers along, where it takes all there is along those before it."""
+    items = index if index.__class__ is tuple else (index,)
+    last = items[-1] if items else None
+    if last.__class__ is not np.ndarray or last.dtype.kind != "i" or last.ndim == 0 or len(items) > len(shape):
+        return None
+    return len(items) - 1 if all(i.__class__ is slice and i == slice(None) for i in items[:-1]) else None
 
 
 def _is_advanced(index: Any) -> bool:
@@ -92,7 +111,7 @@ def _at_axis(index: Any, axis: int, ndim: int) -> tuple[Any, ...]:
 @primitive
 def _taken(a: Any, indices: Any, axis: int) -> Any:
     """Elements along an axis; of NumPy's array in C order, which indexing does not give."""
-    return np.take(a, indices, axis) if is_native(a) else a[_at_axis(indices, axis, a.ndim)]
+    return lines.take(a, indices, axis) if is_native(a) else a[_at_axis(indices, axis, a.ndim)]
 
 
 define_rule(
@@ -128,7 +147,29 @@ def places_along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[
 def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         arr, axis = np.reshape(arr, (-1,)), 0
+    index = unwrap(indices)
+    if index.__class__ is np.ndarray and -arr.ndim <= axis < arr.ndim and lines.gathers(arr, index, axis % arr.ndim):
+        return _gathered(arr, index, axis % arr.ndim)
     return arr[places_along_axis(arr.shape, indices, axis)]
+
+
+@primitive
+def _gathered(arr: Any, indices: Any, axis: int) -> Any:
+    """Elements along an axis, by indices that have the array's shape along the others."""
+    return lines.gather(arr, indices, axis) if is_native(arr) else arr[places_along_axis(arr.shape, indices, axis)]
+
+
+@primitive
+def _scattered(g: Any, indices: Any, axis: int, n: int) -> Any:
+    """The transpose of ``_gathered``."""
+    if is_native(g) and g.dtype.kind == "f":
+        return lines.scatter(g, indices, axis, n)
+    shape = (*g.shape[:axis], n, *g.shape[axis + 1 :])
+    return put_item(g, places_along_axis(g.shape, indices, axis), shape)
+
+
+define_rule(_gathered, linear="jointly", arr=lambda g, arr_shape, indices, axis: _scattered(g, indices, axis, arr_shape[axis]))
+define_rule(_scattered, linear="jointly", g=lambda g, indices, axis: _gathered(g, indices, axis), ignores=("n",))
 
 
 @composite(np.repeat)

@@ -35,6 +35,9 @@ from ..core.batched import everywhere, somewhere
 from ..core.variable import as_variable
 from ..dispatch import composite, define_rule, primitive, unwrap
 from ..kernels import small_matrices as kernel
+from ..kernels.arithmetic import in_used_memory
+from ..kernels.layer import dense
+from ..kernels.reduction import squares
 
 # ---- parts of the formulas ------------------------------------------------------------------------------
 
@@ -358,6 +361,8 @@ define_rule(_svd_of, a=_svd_a, ignores=("full_matrices", "compute_uv"))
 @primitive
 def _power_norm(x: Any, ord: float, axis: tuple[int, ...], keepdims: bool) -> Any:
     """(Σ |x|ᵖ)^(1/p)."""
+    if ord == 2 and dense(x):
+        return np.sqrt(squares(x, axis if len(axis) < x.ndim else None, keepdims))
     return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
 
 
@@ -366,7 +371,7 @@ def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: tuple[int, ...], k
     if not keepdims:
         g, ans = np.expand_dims(g, axis), np.expand_dims(ans, axis)
     if ord == 2:
-        return g * _conj(x) * _inverse(ans)
+        return in_used_memory(np.multiply)(_conj(x), as_array(g * _inverse(ans)))
     zero = unwrap(x) == 0
     size, ans = np.abs(np.where(zero, 1, x)), np.where(unwrap(ans) == 0, 1, ans)
     return np.where(zero, 0, g * _conj(x) / size * (size / ans) ** (ord - 1))

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import kept_where, spread
+from ..core.arrays import as_array, is_native, kept_where, spread
 from ..core.batched import everywhere
 from ..dispatch import composite, define_rule, unwrap
+from ..kernels import lines, variance
 from ..kernels import reduction as kernel
 from ..kernels.extremum import divided
 from .constants import named
@@ -78,27 +79,27 @@ def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
 define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype",), kernel=kernel.mean)
 
 
-def _deviation(a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> Any:
-    """(a - mean) / (n - ddof), the partial derivative of the variance but for a factor of 2."""
+def _scaled_deviation(factor: Any, a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> Any:
+    """Factor (a - mean) / (n - ddof): with a factor of 2, the gradient of the variance."""
     ddof = ddof if correction is _NOTHING else correction
     given = {} if _everywhere(where) else {"where": where}
-    centred = np.conjugate(a - np.mean(a, axis=axis, keepdims=True, **given))
-    deviation = _over(centred, _count(a.shape, axis, where) - ddof)
-    return deviation if _everywhere(where) else np.where(where, deviation, deviation.dtype.type(0))
+    middle = (kernel.mean if is_native(a) else np.mean)(a, axis=axis, keepdims=True, **given)
+    gradient = variance.scaled_deviation(as_array(_over(factor, _count(a.shape, axis, where) - ddof)), a, middle)
+    return gradient if _everywhere(where) else np.where(where, gradient, gradient.dtype.type(0))
 
 
 def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
-    return 2 * _restored(g, axis, keepdims, a.shape) * _deviation(a, axis, ddof, where, correction)
+    return _scaled_deviation(2 * _restored(g, axis, keepdims, a.shape), a, axis, ddof, where, correction)
 
 
 def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
     g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
-    return g * _deviation(a, axis, ddof, where, correction) / np.where(ans == 0, ans.dtype.type(1), ans)
+    return _scaled_deviation(g / np.where(ans == 0, ans.dtype.type(1), ans), a, axis, ddof, where, correction)
 
 
-define_rule(np.var, a=_var, ignores=("dtype",))
-define_rule(np.std, a=_std, ignores=("dtype",))
+define_rule(np.var, a=_var, ignores=("dtype",), kernel=variance.variance)
+define_rule(np.std, a=_std, ignores=("dtype",), kernel=variance.standard_deviation)
 
 # ---- extrema: equal elements share the gradient ---------------------------------------------------------
 
@@ -163,6 +164,8 @@ def _along(a_shape: tuple[int, ...], g: Any, axis: Axis) -> tuple[Any, int]:
 
 def _cumsum(g: Any, a_shape: Any, axis: Axis) -> Any:
     g, along = _along(a_shape, g, axis)
+    if is_native(g) and g.dtype.kind == "f":
+        return lines.running_sums(g, along, True).reshape(a_shape)
     return np.reshape(np.flip(np.cumsum(np.flip(g, along), axis=along), along), a_shape)
 
 
@@ -185,7 +188,13 @@ def _cumprod(g: Any, a: Any, axis: Axis) -> Any:
     return np.reshape(np.moveaxis(gradient, -1, along), shape)
 
 
-define_rule(np.cumsum, linear="jointly", a=_cumsum, ignores=("dtype",))
+def _running_sums(a: Any, axis: Axis = None, dtype: Any = None, out: None = None) -> Any:
+    if dtype is not None or axis is None or a.dtype.kind != "f":
+        return np.cumsum(a, axis, dtype)
+    return lines.running_sums(a, axis, False)
+
+
+define_rule(np.cumsum, linear="jointly", a=_cumsum, ignores=("dtype",), kernel=_running_sums)
 define_rule(np.cumprod, a=_cumprod, ignores=("dtype",))
 
 

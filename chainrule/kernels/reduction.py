@@ -78,8 +78,9 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], item: int, axis: Axi
     return _Plan(outer, kept, m, n, [1 if a in reduced else shape[a] for a in lying], [lying.index(a) for a in remaining])
 
 
-# ---- the loops, in which ``combine`` and ``row_of`` stand for those of each reduction ---------------------------------
+# ---- the loops, in which these stand for what belongs to each reduction ------------------------------------------------
 
+of: Any = None  # what of an element is combined
 combine: Any = None  # of two numbers
 row_of: Any = None  # what a row is reduced to
 
@@ -158,14 +159,14 @@ def _add_rows(x: Any, begin: int, rows: int, step: int, totals: Any) -> None:
         e, f, g, h = array_at(x, at, n), array_at(x, at + step, n), array_at(x, at + 2 * step, n), array_at(x, at + 3 * step, n)
         at += 4 * step
         for j in range(n):
-            upper = combine(combine(a[j], b[j]), combine(c[j], d[j]))
-            lower = combine(combine(e[j], f[j]), combine(g[j], h[j]))
+            upper = combine(combine(of(a[j]), of(b[j])), combine(of(c[j]), of(d[j])))
+            lower = combine(combine(of(e[j]), of(f[j])), combine(of(g[j]), of(h[j])))
             totals[j] = combine(totals[j], combine(upper, lower))
     for _ in range(rows % 8):
         a = array_at(x, at, n)
         at += step
         for j in range(n):
-            totals[j] = combine(totals[j], a[j])
+            totals[j] = combine(totals[j], of(a[j]))
 
 
 def _together(parts: Any, out: Any, outer: int, pieces: int, n: int, divisor: float) -> None:
@@ -188,6 +189,11 @@ def _in_pairs(parts: Any, count: int, n: int) -> None:
         count = half
 
 
+@inlined
+def _itself(x: Any) -> Any:
+    return x
+
+
 class _Reduction:
     """Compiled loops for large arrays, in place of a ufunc's ``reduce``.
 
@@ -197,11 +203,12 @@ class _Reduction:
         row_of: what a row is reduced to.
         first: what ``combine`` leaves alone.
         wide: whether parts are float64, also of float32.
+        of: what of an element is combined.
     """
 
-    def __init__(self, name: str, combine: Compiled, row_of: Compiled, first: float, wide: bool):
+    def __init__(self, name: str, combine: Compiled, row_of: Compiled, first: float, wide: bool, of: Compiled | None = None):
         self._first, self._wide = first, wide
-        scope = globals() | {"combine": combine, "row_of": row_of}
+        scope = globals() | {"combine": combine, "row_of": row_of, "of": of or _itself}
         for template in (_add_rows, _in_pairs, _together, _columns_block, _rows_block, _columns, _rows):
             made = FunctionType(template.__code__, scope, template.__name__)
             made.__qualname__ = f"{name}.{template.__name__}"  # by which what is kept on disk is told apart
@@ -252,6 +259,19 @@ def _sum_of(row: Any) -> Any:
     total = row.dtype.type(0)
     for i in range(len(row)):
         total += row[i]
+    return total
+
+
+@inlined
+def _squared(x: Any) -> Any:
+    return x * x
+
+
+@compiled
+def _squares_of(row: Any) -> Any:
+    total = row.dtype.type(0)
+    for i in range(len(row)):
+        total += row[i] * row[i]
     return total
 
 
@@ -325,6 +345,15 @@ total = _reduction(_add, _sums)
 product = _reduction(np.multiply.reduce, _Reduction("product", _multiplied, _product_of, 1.0, wide=True))
 largest = _reduction(np.maximum.reduce, _Reduction("largest", _larger, _largest_of, -np.inf, wide=False))
 smallest = _reduction(np.minimum.reduce, _Reduction("smallest", _smaller, _smallest_of, np.inf, wide=False))
+
+
+_squares = _Reduction("squares", _added, _squares_of, 0.0, wide=True, of=_squared)
+
+
+def squares(a: Array, axis: Axis, keepdims: bool) -> Any:
+    """The sum of squares."""
+    made = _squares(a, axis, keepdims)
+    return _add(np.square(a), axis, None, None, keepdims) if made is None else made
 
 
 def mean(

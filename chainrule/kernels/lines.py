@@ -1,0 +1,295 @@
+"""Lines along an axis: elements taken from them by index, the transpose, and running sums.
+
+An array in C order is seen as (outer, n, inner) from an axis. Work is shared by the outer index and by tiles of inner columns.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Array
+from ..core.memory import empty
+from .layer import compiled, dense, kernel, parallel_for
+
+_LEAST = 2048  # elements from which on the compiled versions are faster
+_BLOCK = 16384  # elements, about
+_TILE = 256  # columns
+
+
+def seen(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """The lengths (outer, n, inner) of an array seen from an axis."""
+    axis %= len(shape)
+    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+
+
+def _pays(x: Array) -> bool:
+    return dense(x) and x.size >= _LEAST and x.flags.c_contiguous
+
+
+def _integers(index: Array) -> Array:
+    return np.ascontiguousarray(index, np.int64).reshape(-1)
+
+
+def _tiles(outer: int, n: int, inner: int) -> tuple[int, int, int]:
+    """Columns of a tile, how many tiles there are in all, and how many make a block."""
+    width = max(1, min(inner, _TILE))
+    return width, outer * -(-inner // width), max(1, _BLOCK // (max(n, 1) * width))
+
+
+# ---- the same elements of all lines -------------------------------------------------------------------------------------
+
+
+@kernel
+def take(a: Array, index: Array, axis: int) -> Array:
+    """``np.take(a, index, axis)``."""
+    return np.take(a, index, axis)
+
+
+def _taking_pays(a: Array, index: Array, axis: int) -> bool:
+    return _pays(a) and index.__class__ is np.ndarray and index.dtype.kind == "i" and -a.ndim <= axis < a.ndim
+
+
+@take.compiled(when=_taking_pays)
+def _(a: Array, index: Array, axis: int) -> Array:
+    axis %= a.ndim
+    outer, n, inner = seen(a.shape, axis)
+    out = empty((*a.shape[:axis], *index.shape, *a.shape[axis + 1 :]), a.dtype)
+    if out.size == 0:
+        return np.take(a, index, axis)
+    wrong = np.zeros(1, np.int64)
+    _take(a.reshape(outer, n, inner), _integers(index), out.reshape(outer, -1, inner), wrong)
+    return np.take(a, index, axis) if wrong[0] else out  # where an index is out of bounds NumPy says it
+
+
+@compiled
+def _take(a: Any, index: Any, out: Any, wrong: Any) -> None:
+    parallel_for(_take_block, (a, index, out, wrong), out.shape[0] * out.shape[1], max(1, _BLOCK // out.shape[2]))
+
+
+@compiled
+def _take_block(a: Any, index: Any, out: Any, wrong: Any, start: int, stop: int) -> None:
+    k, n = out.shape[1], a.shape[1]
+    for item in range(start, stop):
+        o, i = item // k, item % k
+        place = index[i] + n if index[i] < 0 else index[i]
+        if place < 0 or place >= n:
+            wrong[0] = 1
+        else:
+            row, to = a[o, place], out[o, i]
+            for j in range(len(to)):
+                to[j] = row[j]
+
+
+@kernel
+def add_at(g: Array, index: Array, axis: int, n: int) -> Array:
+    """The transpose of ``take`` from lines of length ``n``, by flat places."""
+    shape = (*g.shape[: axis % g.ndim], n, *g.shape[axis % g.ndim + index.ndim :])
+    at = (slice(None),) * axis + (index,)
+    flat = np.arange(prod(shape)).reshape(shape)[at].reshape(-1)
+    return np.bincount(flat, weights=g.reshape(-1), minlength=prod(shape)).astype(g.dtype).reshape(shape)
+
+
+@add_at.compiled(when=lambda g, index, axis, n: dense(g) and g.size >= _LEAST and index.dtype.kind == "i")
+def _(g: Array, index: Array, axis: int, n: int) -> Array:
+    shape = (*g.shape[:axis], n, *g.shape[axis + index.ndim :])
+    outer, _, inner = seen(shape, axis)
+    out = empty(shape, g.dtype)
+    width, tiles, block = _tiles(outer, index.size + n, inner)
+    matrices = np.ascontiguousarray(g).reshape(outer, index.size, inner)
+    _add_at(matrices, _integers(index), out.reshape(outer, n, inner), width, tiles, block)
+    return out
+
+
+@compiled
+def _add_at(g: Any, index: Any, out: Any, width: int, tiles: int, block: int) -> None:
+    parallel_for(_add_at_block, (g, index, out, width), tiles, block)
+
+
+@compiled
+def _add_at_block(g: Any, index: Any, out: Any, width: int, start: int, stop: int) -> None:
+    n, inner = out.shape[1], out.shape[2]
+    per = -(-inner // width)
+    zero = out.dtype.type(0)
+    for tile in range(start, stop):
+        o, begin = tile // per, tile % per * width
+        end = min(begin + width, inner)
+        for i in range(n):
+            to = out[o, i, begin:end]
+            for j in range(len(to)):
+                to[j] = zero
+        for i in range(len(index)):
+            to, row = out[o, index[i] + n if index[i] < 0 else index[i], begin:end], g[o, i, begin:end]
+            for j in range(len(to)):
+                to[j] += row[j]
+
+
+# ---- elements of each line by indices of its own ---------------------------------------------------------------------------
+
+
+def gathers(a: Array, index: Array, axis: int) -> bool:
+    """Whether ``gather`` is right for these arguments: where an index is out of bounds it is not."""
+    return a.ndim == index.ndim and all(n == m for i, (n, m) in enumerate(zip(a.shape, index.shape, strict=True)) if i != axis)
+
+
+@kernel
+def gather(a: Array, index: Array, axis: int) -> Array:
+    """``np.take_along_axis``, of an index that has the array's shape but along the axis."""
+    return np.take_along_axis(a, index, axis)
+
+
+@gather.compiled(when=lambda a, index, axis: dense(a) and index.size >= _LEAST // 8 and index.dtype.kind == "i")
+def _(a: Array, index: Array, axis: int) -> Array:
+    outer, n, inner = seen(a.shape, axis)
+    out = empty(index.shape, a.dtype)
+    k = index.shape[axis]
+    width, tiles, block = _tiles(outer, k, inner)
+    wrong = np.zeros(1, np.int64)
+    places = _integers(index).reshape(outer, k, inner)
+    _gather(np.ascontiguousarray(a).reshape(outer, n, inner), places, out.reshape(outer, k, inner), wrong, width, tiles, block)
+    return np.take_along_axis(a, index, axis) if wrong[0] else out
+
+
+@compiled
+def _gather(a: Any, index: Any, out: Any, wrong: Any, width: int, tiles: int, block: int) -> None:
+    parallel_for(_gather_block, (a, index, out, wrong, width), tiles, block)
+
+
+@compiled
+def _gather_block(a: Any, index: Any, out: Any, wrong: Any, width: int, start: int, stop: int) -> None:
+    n, inner = a.shape[1], a.shape[2]
+    per = -(-inner // width)
+    for tile in range(start, stop):
+        o, begin = tile // per, tile % per * width
+        for i in range(out.shape[1]):
+            for j in range(begin, min(begin + width, inner)):
+                place = index[o, i, j]
+                place = place + n if place < 0 else place
+                if place < 0 or place >= n:
+                    wrong[0] = 1
+                else:
+                    out[o, i, j] = a[o, place, j]
+
+
+@kernel
+def scatter(g: Array, index: Array, axis: int, n: int) -> Array:
+    """The transpose of ``gather`` from lines of length ``n``."""
+    out = np.zeros((*g.shape[:axis], n, *g.shape[axis + 1 :]), g.dtype)
+    grid = np.ogrid[tuple(slice(m) for m in g.shape)]
+    np.add.at(out, tuple(index if i == axis else grid[i] for i in range(g.ndim)), g)
+    return out
+
+
+@scatter.compiled(when=lambda g, index, axis, n: dense(g) and index.dtype.kind == "i" and g.size * 1.0 * n >= _LEAST)
+def _(g: Array, index: Array, axis: int, n: int) -> Array:
+    outer, k, inner = seen(g.shape, axis)
+    out = empty((*g.shape[:axis], n, *g.shape[axis + 1 :]), g.dtype)
+    width, tiles, block = _tiles(outer, k + n, inner)
+    matrices, places = np.ascontiguousarray(g).reshape(outer, k, inner), _integers(index).reshape(outer, k, inner)
+    _scatter(matrices, places, out.reshape(outer, n, inner), width, tiles, block)
+    return out
+
+
+@compiled
+def _scatter(g: Any, index: Any, out: Any, width: int, tiles: int, block: int) -> None:
+    parallel_for(_scatter_block, (g, index, out, width), tiles, block)
+
+
+@compiled
+def _scatter_block(g: Any, index: Any, out: Any, width: int, start: int, stop: int) -> None:
+    n, inner = out.shape[1], out.shape[2]
+    per = -(-inner // width)
+    zero = out.dtype.type(0)
+    for tile in range(start, stop):
+        o, begin = tile // per, tile % per * width
+        end = min(begin + width, inner)
+        if per == 1:
+            flat = out[o].reshape(-1)
+            for j in range(len(flat)):
+                flat[j] = zero
+        else:
+            for i in range(n):
+                to = out[o, i, begin:end]
+                for j in range(len(to)):
+                    to[j] = zero
+        for i in range(g.shape[1]):
+            for j in range(begin, end):
+                place = index[o, i, j]
+                out[o, place + n if place < 0 else place, j] += g[o, i, j]
+
+
+# ---- running sums -------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def running_sums(x: Array, axis: int, backward: bool) -> Array:
+    """The sums up to each element along an axis, or from each on to the end."""
+    if not backward:
+        return np.cumsum(x, axis=axis)
+    return np.flip(np.cumsum(np.flip(x, axis), axis=axis), axis)
+
+
+@running_sums.compiled(when=lambda x, axis, backward: dense(x) and x.size >= _LEAST and -x.ndim <= axis < x.ndim)
+def _(x: Array, axis: int, backward: bool) -> Array:
+    outer, n, inner = seen(x.shape, axis)
+    out = empty(x.shape, x.dtype)
+    given = np.ascontiguousarray(x)
+    if inner == 1:
+        _sums_of_rows(given.reshape(outer, n), out.reshape(outer, n), backward, max(8, _BLOCK // max(n, 1) // 8 * 8))
+    else:
+        _sums_of_columns(given.reshape(outer, n, inner), out.reshape(outer, n, inner), backward, *_tiles(outer, n, inner))
+    return out
+
+
+@compiled
+def _sums_of_rows(x: Any, out: Any, backward: bool, block: int) -> None:
+    parallel_for(_sums_of_rows_block, (x, out, backward), len(x), block)
+
+
+@compiled
+def _sums_of_rows_block(x: Any, out: Any, backward: bool, start: int, stop: int) -> None:
+    """Of four rows at a time: each sum waits for the one before it. Sums are float64."""
+    n = x.shape[1]
+    first, step = (n - 1, -1) if backward else (0, 1)
+    whole = start + (stop - start) // 4 * 4
+    for r in range(start, whole, 4):
+        a = b = c = d = 0.0
+        for k in range(n):
+            i = first + step * k
+            a += x[r, i]
+            b += x[r + 1, i]
+            c += x[r + 2, i]
+            d += x[r + 3, i]
+            out[r, i], out[r + 1, i], out[r + 2, i], out[r + 3, i] = a, b, c, d
+    for r in range(whole, stop):
+        total = 0.0
+        for k in range(n):
+            i = first + step * k
+            total += x[r, i]
+            out[r, i] = total
+
+
+@compiled
+def _sums_of_columns(x: Any, out: Any, backward: bool, width: int, tiles: int, block: int) -> None:
+    parallel_for(_sums_of_columns_block, (x, out, backward, width), tiles, block)
+
+
+@compiled
+def _sums_of_columns_block(x: Any, out: Any, backward: bool, width: int, start: int, stop: int) -> None:
+    n, inner = x.shape[1], x.shape[2]
+    per = -(-inner // width)
+    first, step = (n - 1, -1) if backward else (0, 1)
+    memory = np.empty(width, np.float64)
+    for tile in range(start, stop):
+        o, begin = tile // per, tile % per * width
+        end = min(begin + width, inner)
+        totals = memory[: end - begin]
+        for j in range(len(totals)):
+            totals[j] = 0.0
+        for k in range(n):
+            row, to = x[o, first + step * k, begin:end], out[o, first + step * k, begin:end]
+            for j in range(len(totals)):
+                totals[j] += row[j]
+                to[j] = totals[j]
