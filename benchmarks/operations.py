@@ -80,10 +80,29 @@ def affine(m: int, k: int, n: int) -> tuple[str, list[Shape], Any]:
     return f"{m}x{k}x{n}", [(m, k), (n, k), (n,)], lambda F, o, x, w, b: F.linear(x, w, b)
 
 
+def beside_a_row(n: int, width: int) -> tuple[str, list[Shape], Any]:
+    return f"{n}x{width}", [(n, width), (width,)], lambda F, o, x, y: x + y
+
+
+def joined(n: int, width: int) -> tuple[str, list[Shape], Any]:
+    return f"{n}x{width}", [(n, width)] * 2, lambda F, o, x, y: o.concatenate((x, y), 1)
+
+
+def chosen(n: int, width: int) -> tuple[str, list[Shape], Any]:
+    mask = np.random.default_rng(2).random((n, width)) > 0.5
+    return f"{n}x{width}", [(n, width)] * 2, lambda F, o, x, y: o.where(o.array(mask), x, y)
+
+
 OPERATIONS: dict[str, Any] = {
     "add": ((f"{n}", [(n,), (n,)], lambda F, o, x, y: x + y) for n in (1000, 100_000, 1_000_000)),
     "multiply": ((f"{n}", [(n,), (n,)], lambda F, o, x, y: x * y) for n in (1000, 100_000, 1_000_000)),
+    "add a row": [beside_a_row(*s) for s in rows(384)],
     "sum": unary(lambda F, o, x: x.sum(), ((1000,), (100_000,), (1_000_000,))),
+    "var of rows": unary(lambda F, o, x: o.var(x, 1), rows(384)),
+    "argmax of rows": unary(lambda F, o, x: x.argmax(1), rows(384)),
+    "cumsum of rows": unary(lambda F, o, x: o.cumsum(x, 1), rows(384)),
+    "concatenate": [joined(*s) for s in rows(384)],
+    "where": [chosen(*s) for s in rows(384)],
     "exp": unary(lambda F, o, x: o.exp(x), ((1000,), (100_000,), (1_000_000,))),
     "tanh": unary(lambda F, o, x: o.tanh(x), ((1000,), (100_000,), (1_000_000,))),
     "relu": unary(lambda F, o, x: F.relu(x), rows(384)),
@@ -114,6 +133,9 @@ OPERATIONS: dict[str, Any] = {
     "attention": [attention(12, 4, 64, 32), attention(8, 6, 256, 64), attention(2, 8, 1024, 64)],
 }
 
+#: Those without a gradient.
+CONSTANT = {"argmax of rows"}
+
 
 def data(shapes: list[Shape]) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
@@ -130,14 +152,17 @@ def chainrule_step(shapes: list[Shape], call: Operation, backward: bool) -> Call
     import chainrule as cr
     import chainrule.functional as F
 
-    ops = SimpleNamespace(exp=np.exp, tanh=np.tanh, array=lambda a: a)
+    ops = SimpleNamespace(
+        exp=np.exp, tanh=np.tanh, var=np.var, cumsum=np.cumsum, concatenate=np.concatenate, where=np.where, array=lambda a: a
+    )
     inputs = [cr.Variable(a) for a in data(shapes)]
     with cr.no_grad():
         g = weights_of(call(F, ops, *inputs).shape)
 
     def forward_step() -> list[Any]:
         with cr.no_grad():
-            return [call(F, ops, *inputs).data]
+            y = call(F, ops, *inputs)
+            return [y.data if isinstance(y, cr.Variable) else y]
 
     def step() -> list[Any]:
         y = call(F, ops, *inputs)
@@ -155,7 +180,10 @@ def torch_step(shapes: list[Shape], call: Operation, backward: bool) -> Callable
     import torch
     import torch.nn.functional as F
 
-    ops = SimpleNamespace(exp=torch.exp, tanh=torch.tanh, array=torch.from_numpy)
+    ops = SimpleNamespace(
+        exp=torch.exp, tanh=torch.tanh, var=partial(torch.var, correction=0), cumsum=torch.cumsum, concatenate=torch.cat,
+        where=torch.where, array=torch.from_numpy,
+    )  # fmt: skip
     inputs = [torch.from_numpy(a).requires_grad_() for a in data(shapes)]
     with torch.no_grad():
         g = torch.from_numpy(weights_of(tuple(call(F, ops, *inputs).shape)))
@@ -192,5 +220,5 @@ CASES = {
     }
     for name, cases in OPERATIONS.items()
     for size, shapes, call in cases
-    for backward in (False, True)
+    for backward in ((False,) if name in CONSTANT else (False, True))
 }
