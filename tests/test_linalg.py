@@ -277,7 +277,8 @@ def test_eig(a):
 
 def test_eig_of_real_matrices_with_real_and_with_complex_eigenvalues():
     real = matrices(3, 3) @ np.diag([1.0, 2.0, 4.0]) @ L.inv(matrices(3, 3))
-    assert L.eig(real).eigenvalues.dtype == float
+    if np.lib.NumpyVersion(np.__version__) < "2.5.0":  # since then they are complex always
+        assert L.eig(real).eigenvalues.dtype == float
     check_grads(L.eig, (real,))
     turning = np.array([[0.5, -2.0], [1.0, 0.3]])
     assert L.eig(turning).eigenvalues.dtype == complex
