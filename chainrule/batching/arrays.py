@@ -262,7 +262,7 @@ def stacked(function: Any, core: int = 2) -> Callable[..., Any]:
 
 for _function in (
     np.linalg.inv, np.linalg.det, np.linalg.slogdet, np.linalg.cholesky, np.linalg.eigh, np.linalg.eig,
-    linalg._cofactors, linalg._pinv_of, linalg._qr_of_tall, linalg._svd_of,
+    linalg._cofactors, linalg._inverse_of_lower, linalg._pinv_of, linalg._qr_of_tall, linalg._svd_of,
     np.matrix_transpose, np.tril, np.triu,
 ):  # fmt: skip
     BATCHING[_function] = stacked(_function)

@@ -37,6 +37,7 @@ from ..dispatch import composite, define_rule, primitive, unwrap
 from ..kernels import small_matrices as kernel
 from ..kernels.arithmetic import in_used_memory
 from ..kernels.layer import dense
+from ..kernels.matmul import matmul
 from ..kernels.reduction import squares
 
 # ---- parts of the formulas ------------------------------------------------------------------------------
@@ -246,11 +247,30 @@ def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 # ---- triangular factors ---------------------------------------------------------------------------------
 
 
+@primitive
+def _inverse_of_lower(a: Any) -> Any:
+    """The inverses of lower triangular matrices: by halves, as products of matrices."""
+    n = a.shape[-1]
+    if n <= _DIVIDED:
+        return np.tril(kernel.inverse(a))
+    top, bottom = slice(n // 2), slice(n // 2, n)
+    out = np.zeros(a.shape, a.dtype)
+    first, last = out[..., top, top], out[..., bottom, bottom]
+    first[...], last[...] = _inverse_of_lower(a[..., top, top]), _inverse_of_lower(a[..., bottom, bottom])
+    np.negative(matmul(last, matmul(a[..., bottom, top], first)), out=out[..., bottom, top])
+    return out
+
+
+_DIVIDED = 48  # rows from which on a matrix is divided
+
+define_rule(_inverse_of_lower, a=lambda g, ans: -np.tril(matmul(ans.mT, matmul(g, ans.mT))))
+
+
 def _cholesky(g: Any, ans: Any, upper: bool) -> Any:
     """L⁻ᴴ Φ(LᴴL̄) L⁻¹; [Murray]."""
     factor, g = (_adjoint(ans), _adjoint(g)) if upper else (ans, g)
-    divided = kernel.solve(_adjoint(factor), _lower(factor.mT @ g).mT).mT
-    return _of_triangle(kernel.solve(factor.mT, divided), upper)
+    inverse = _inverse_of_lower(factor)
+    return _of_triangle(matmul(inverse.mT, matmul(_lower(matmul(factor.mT, g)), _conj(inverse))), upper)
 
 
 define_rule(np.linalg.cholesky, a=_cholesky)

@@ -21,14 +21,17 @@ from .math import sigmoid, tanh
 from .panels import fill_panels, multiply, panels_of
 from .threads import get_num_threads
 
-_ROWS = 8, 32  # of a product, at least, and as many as still add to its speed
+_ROWS = 4, 32  # of a product, at least, and as many as still add to its speed
+_FEW = 8  # sequences of a thread: with fewer, the weights had better be divided
+_NEAR = 1 << 21  # bytes: larger weights come from far at each step, and had better be divided among more sequences, too
 _STEP = 1 << 21  # multiplications of a step: fewer are not worth a region of their own
 
 
 def division(sequences: int, weight: Array) -> tuple[int, bool]:
     """Into how many parts work is divided that is divided by units, or else how many sequences a part has; and which."""
     (least, most), threads = _ROWS, get_num_threads()
-    if threads > 1 and sequences < least * threads and max(sequences, least // 2) * weight.size >= _STEP:
+    few = most if weight.nbytes > _NEAR else _FEW
+    if threads > 1 and sequences < few * threads and max(sequences, least) * weight.size >= _STEP:
         return threads, True
     return min(-(-sequences // (threads * least)) * least, most), False
 
