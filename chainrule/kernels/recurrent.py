@@ -24,6 +24,7 @@ from .threads import get_num_threads
 _ROWS = 4, 32  # of a product, at least, and as many as still add to its speed
 _FEW = 8  # sequences of a thread: with fewer, the weights had better be divided
 _NEAR = 1 << 21  # bytes: larger weights come from far at each step, and had better be divided among more sequences, too
+_SPAN = 1 << 23  # multiplications between two times at which threads meet
 _STEP = 1 << 21  # multiplications of a step: fewer are not worth a region of their own
 
 
@@ -37,10 +38,15 @@ def division(sequences: int, weight: Array) -> tuple[int, bool]:
 
 
 @compiled
-def _part(division: Any, sequences: int, panels: int, times: int) -> Any:
-    """How many items are divided, how many of them a block has, and how many times it goes through."""
+def _part(division: Any, sequences: int, panels: int, weights: int) -> Any:
+    """How many items are divided, how many of them a block has, and how many times it goes through.
+
+    These are few enough that a thread that wakes up late is in time for the next.
+    """
     size, by_units = division
-    return (panels, (panels + size - 1) // size, 1) if by_units else (sequences, size, times)
+    if by_units:
+        return panels, (panels + size - 1) // size, 1
+    return sequences, size, max(1, _SPAN // max(sequences * weights, 1))
 
 
 @compiled
@@ -101,9 +107,9 @@ def _tanh(x: Any) -> None:
 def rnn(y: Any, state: Any, weight: Any, offsets: Any, step: int, relu: bool, division: Any) -> None:
     """Make of W_ih x + b in ``y`` (rows, H) the outputs. ``weight`` is W_hh."""
     panels, times = _panels_of_gates(weight), len(offsets) - 1
-    items, block, span = _part(division, len(state), panels.shape[1], times)
+    items, block, span = _part(division, len(state), panels.shape[1], panels.size)
     for k in range(0, times, span):
-        parallel_for(_rnn_part, (y, state, panels, offsets, step, relu, k, k + span, division[1]), items, block)
+        parallel_for(_rnn_part, (y, state, panels, offsets, step, relu, k, min(k + span, times), division[1]), items, block)
     give_back(panels)
 
 
@@ -141,9 +147,9 @@ def rnn_backward(
 ) -> None:
     """From the gradients of the outputs and of the state, as it is at the end, that of the sum in the tanh."""
     panels, times = panels_of(weight), len(offsets)
-    items, block, span = _part(division, len(state), len(panels), times)
+    items, block, span = _part(division, len(state), len(panels), panels.size)
     for k in range(0, times, span):
-        arguments = (g, y, state, panels, offsets, step, relu, inner, k, k + span, division[1])
+        arguments = (g, y, state, panels, offsets, step, relu, inner, k, min(k + span, times), division[1])
         parallel_for(_rnn_backward_part, arguments, items, block)
     give_back(panels)
 
@@ -180,9 +186,11 @@ def lstm(gates: Any, y: Any, cells: Any, h: Any, c: Any, weight: Any, offsets: A
     ``weight`` is W_hh.
     """
     panels, times = _panels_of_gates(weight), len(offsets) - 1
-    items, block, span = _part(division, len(h), panels.shape[1], times)
+    items, block, span = _part(division, len(h), panels.shape[1], panels.size)
     for k in range(0, times, span):
-        parallel_for(_lstm_part, (gates, y, cells, h, c, panels, offsets, step, k, k + span, division[1]), items, block)
+        parallel_for(
+            _lstm_part, (gates, y, cells, h, c, panels, offsets, step, k, min(k + span, times), division[1]), items, block
+        )
     give_back(panels)
 
 
@@ -222,9 +230,9 @@ def lstm_backward(
     ``first`` is where c has begun.
     """
     panels, times = panels_of(weight), len(offsets)
-    items, block, span = _part(division, len(h), len(panels), times)
+    items, block, span = _part(division, len(h), len(panels), panels.size)
     for k in range(0, times, span):
-        arguments = (g, gates, cells, first, h, c, panels, offsets, step, inner, k, k + span, division[1])
+        arguments = (g, gates, cells, first, h, c, panels, offsets, step, inner, k, min(k + span, times), division[1])
         parallel_for(_lstm_backward_part, arguments, items, block)
     give_back(panels)
 
@@ -278,9 +286,11 @@ def gru(gates: Any, y: Any, inside: Any, h: Any, weight: Any, bias: Any, offsets
     W_hn h + b_hn is kept in ``inside``. ``weight`` is W_hh, ``bias`` b_hn.
     """
     panels, times = _panels_of_gates(weight), len(offsets) - 1
-    items, block, span = _part(division, len(h), panels.shape[1], times)
+    items, block, span = _part(division, len(h), panels.shape[1], panels.size)
     for k in range(0, times, span):
-        parallel_for(_gru_part, (gates, y, inside, h, panels, bias, offsets, step, k, k + span, division[1]), items, block)
+        parallel_for(
+            _gru_part, (gates, y, inside, h, panels, bias, offsets, step, k, min(k + span, times), division[1]), items, block
+        )
     give_back(panels)
 
 
@@ -322,9 +332,24 @@ def gru_backward(
     ``first`` is where h has begun.
     """
     panels, times = panels_of(weight), len(offsets)
-    items, block, span = _part(division, len(h), len(panels), times)
+    items, block, span = _part(division, len(h), len(panels), panels.size)
     for k in range(0, times, span):
-        arguments = (g, gates, y, inside, first, h, panels, offsets, step, inner, recurrent, k, k + span, division[1])
+        arguments = (
+            g,
+            gates,
+            y,
+            inside,
+            first,
+            h,
+            panels,
+            offsets,
+            step,
+            inner,
+            recurrent,
+            k,
+            min(k + span, times),
+            division[1],
+        )
         parallel_for(_gru_backward_part, arguments, items, block)
     give_back(panels)
 
