@@ -106,7 +106,7 @@ def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, g
         x = winograd.convolve(g, weight, bias, around, transposed=True)
         if x is not None:
             return x
-    if depthwise.suits(g, weight.shape, size, window, groups):
+    if depthwise.suits(g, weight.shape, size, window, groups, transposed=True):
         return depthwise.convolve_input(g, weight, bias, size, window)
     if around is not None and groups > 1 and planes.suits(g, weight.shape, groups) and g.flags.c_contiguous:
         return planes.convolve(g, _turned(weight, groups), bias, around, groups)

@@ -139,17 +139,18 @@ def _shape(tall: int, channels: int, dtype: Any) -> tuple[tuple[Any, ...], tuple
 # ---- the three products ---------------------------------------------------------------------------------
 
 
-def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, groups: int) -> bool:
+def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, groups: int, transposed: bool = False) -> bool:
     """Whether a convolution is depthwise, of enough channels to fill vectors, and these are better than vectors along rows.
 
-    That is where channels lie last, and where ``convolution_planes`` would have to copy small images, or cannot be had.
+    That is where channels lie last, and where ``convolution_planes`` would have to copy small images, or to gather for a
+    ``transposed`` one, or cannot be had.
     """
     if not (groups == x.shape[1] == weight[0] and weight[1] == 1 and groups >= microkernel().VECTOR // 4):
         return False
     if not x.flags.c_contiguous or x.ndim > 4:
         return True
     copied = set(window.stride) != {1} or prod(window.kernel) > 9
-    return copied and prod(result) < _SMALL
+    return copied and (transposed or prod(result) < _SMALL)
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Array:

@@ -193,6 +193,14 @@ def _mapped(x: Array, first: Taps, second: Taps | None, inner: int) -> Array:
         y = empty((outer, len(first.start) - 1, inner), x.dtype)
         _map_rows(x.reshape(outer, -1, inner), y, first.start, first.index, first.weights(x.dtype))
         return y
+    if second is None and inner == 1 and len(first.start) == 2 and len(first.index) and first.sums:
+        y = empty((outer, 1, 1, 1), x.dtype)
+        _sum_lines(x.reshape(outer, -1), y.reshape(-1), int(first.index[0]), len(first.index), first.weights(x.dtype)[0])
+        return y
+    if second is None and inner == 1 and first.size == len(first.runs) == 1:
+        y = empty((outer, len(first.index), 1, 1), x.dtype)
+        _fill_lines(x.reshape(-1), y.reshape(outer, -1), first.weights(x.dtype)[0])
+        return y
     if second is None:  # there are no rows to add up, but elements of a row
         first, second, height, width = _SAME, first, 1, height
     if inner < _MANY:
@@ -219,6 +227,32 @@ def _map_rows_block(x: Any, y: Any, starts: Any, index: Any, weight: Any, start:
 
 
 @compiled
+def _sum_lines(x: Any, y: Any, first: int, count: int, weight: Any) -> None:
+    parallel_for(_sum_lines_block, (x, y, first, count, weight), len(y), 1 + 16384 // count)
+
+
+@compiled
+def _sum_lines_block(x: Any, y: Any, first: int, count: int, weight: Any, start: int, stop: int) -> None:
+    """Of each line the sum of ``count`` elements, times ``weight``."""
+    at, out = address(x) + (start * x.shape[1] + first) * x.itemsize, y[start:stop]
+    for i in range(len(out)):
+        out[i] = weight * sum_row(at + i * x.shape[1] * x.itemsize, count, weight)
+
+
+@compiled
+def _fill_lines(x: Any, y: Any, weight: Any) -> None:
+    parallel_for(_fill_lines_block, (x, y, weight), len(y), 1 + 16384 // y.shape[1])
+
+
+@compiled
+def _fill_lines_block(x: Any, y: Any, weight: Any, start: int, stop: int) -> None:
+    """The transpose: lines of one number each."""
+    at, values = address(y) + start * y.shape[1] * y.itemsize, x[start:stop]
+    for i in range(len(values)):
+        fill_row(at + i * y.shape[1] * y.itemsize, y.shape[1], weight * values[i])
+
+
+@compiled
 def _map_both(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: Any, taps: Any) -> None:
     arguments = x, y, row_start, row_index, row_weight, taps
     parallel_for(_map_both_block, arguments, len(y) * y.shape[1], max(1, 16384 // max(1, x.shape[2] * x.shape[3])))
@@ -229,6 +263,7 @@ def _map_both_block(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: 
     """First the rows that an output row is made of are added up, and then, from the cache, their elements."""
     _, height, width, inner = x.shape
     rows, columns, size, item = y.shape[1], y.shape[2], width * inner, x.itemsize
+    starts, index, weight, each, sums, runs = taps  # here, as counting references would take longer than to map a short line
     memory = np.empty(size, x.dtype)
     for row in range(start, stop):
         n, o = row // rows, row % rows
@@ -239,14 +274,14 @@ def _map_both_block(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: 
         else:
             _add_rows(x, begin, first, last, row_index, row_weight, memory)
         if inner == 1:
-            _map_line(array_at(x, at, size), array_at(y, y.ctypes.data + row * columns * item, columns), taps)
+            out = array_at(y, y.ctypes.data + row * columns * item, columns)
+            _map_line(array_at(x, at, size), out, starts, index, weight, each, sums, runs)
         else:
-            _map_pixels(x, at, y, y.ctypes.data + row * columns * inner * item, taps)
+            _map_pixels(x, at, y, y.ctypes.data + row * columns * inner * item, starts, index, weight)
 
 
 @compiled
-def _map_line(line: Any, out: Any, taps: Any) -> None:
-    starts, index, weight, each, sums, runs = taps
+def _map_line(line: Any, out: Any, starts: Any, index: Any, weight: Any, each: int, sums: bool, runs: Any) -> None:
     if len(runs) > 0:
         for r in range(len(runs)):
             begin, length, first, step = runs[r]
@@ -287,8 +322,7 @@ def _map_line(line: Any, out: Any, taps: Any) -> None:
 
 
 @compiled
-def _map_pixels(x: Any, at: int, y: Any, to: int, taps: Any) -> None:
-    starts, index, weight, _, _, _ = taps
+def _map_pixels(x: Any, at: int, y: Any, to: int, starts: Any, index: Any, weight: Any) -> None:
     inner, columns = x.shape[3], y.shape[2]
     step = inner * x.itemsize
     for k in range(columns):
