@@ -35,8 +35,11 @@ def test_forty_steps(name, options, optimizer):
     scheduler, their_scheduler = make(ours, **options), getattr(torch.optim.lr_scheduler, name)(theirs, **options)
     for step in range(40):
         assert_same(ours, theirs, scheduler, their_scheduler)
-        if step == 19:  # as after a restart
-            state = copy.deepcopy((scheduler.state_dict(), ours.state_dict()))
+        if step in (9, 19):  # as after a restart, the first time from PyTorch's state
+            state = scheduler.state_dict(), ours.state_dict()
+            if step == 9:
+                state = their_scheduler.state_dict(), theirs.state_dict()
+            state = copy.deepcopy(state)
             ours, _ = pair_of_optimizers(optimizer)
             scheduler = make(ours, **options)
             scheduler.load_state_dict(state[0])

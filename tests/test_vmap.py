@@ -514,3 +514,40 @@ def test_what_needs_values_is_refused_where_a_gradient_flows_from_outside():
 
     with pytest.raises(cr.core.batched.NotBatched, match="inside vmap"):
         cr.grad(f)(np.ones(A.shape[1]))
+
+
+# ---- functions of networks ------------------------------------------------------------------------------
+
+
+def _several(*shape):
+    return rng.standard_normal((3, *shape))
+
+
+FUNCTIONS = {
+    "embedding": (lambda w, i: F.embedding(i, w, padding_idx=0), _several(4, 2), np.array([[0, 1, 3], [2, 2, 1], [0, 0, 0]])),
+    "embedding, by frequency": (
+        lambda w, i: F.embedding(i, w, padding_idx=0, scale_grad_by_freq=True), _several(4, 2), np.array([[0, 1], [2, 2], [0, 0]])
+    ),
+    "attention with a mask": (
+        lambda x, m: F.scaled_dot_product_attention(x, x, x, m), _several(2, 4, 3), rng.random((3, 4, 4)) > 0.5
+    ),
+    "ctc_loss": (lambda x, t: F.ctc_loss(F.log_softmax(x), t, (5,), (2,)), _several(5, 1, 4), rng.integers(1, 4, (3, 1, 2))),
+    "gaussian_nll_loss": (lambda x, v: F.gaussian_nll_loss(x, x**2, v), _several(4), rng.random((3, 4))),
+    "max_unpool1d": (lambda x: F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2), _several(2, 6)),
+    "multilabel_margin_loss": (F.multilabel_margin_loss, _several(4), np.array([[1, -1, 0, 0], [2, 0, 1, 3], [-1, 0, 0, 0]])),
+    "nothing that counts": (lambda x, t: F.cross_entropy(x, t, ignore_index=1), _several(2, 3), np.array([[1, 1], [0, 1], [2, 0]])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_networks_on_each_example(name):
+    f, *arrays = FUNCTIONS[name]
+    examples = list(zip(*arrays, strict=True))
+    np.testing.assert_allclose(cr.vmap(f)(*arrays), [f(*a) for a in examples], atol=1e-12)
+    slope = cr.grad(lambda *a: np.sum(f(*a) ** 2))
+    np.testing.assert_allclose(cr.vmap(slope)(*arrays), [slope(*a) for a in examples], atol=1e-12)
+
+
+def test_scans_without_a_gradient():
+    flags = rng.random((3, 5)) > 0.3
+    np.testing.assert_array_equal(cr.vmap(np.logical_and.accumulate)(flags), np.logical_and.accumulate(flags, axis=1))

@@ -11,7 +11,7 @@ from ..calculus.indexing import get_item, put_item, set_item
 from ..calculus.methods import METHODS, POWERS
 from ..calculus.shapes import astype
 from ..core.batched import Batched, NotBatched, for_each_example, level_of
-from ..dispatch import UFUNC_METHODS
+from ..dispatch import NO_GRADIENT, UFUNC_METHODS
 from ..dispatch.rules import import_more_rules
 from .calls import call
 
@@ -29,7 +29,7 @@ def _array_ufunc(self: Batched, ufunc: np.ufunc, method: str, *inputs: Any, out:
         return _at(ufunc, *inputs)
     while (ufunc, method) not in UFUNC_METHODS and import_more_rules():
         pass
-    if (ufunc, method) in UFUNC_METHODS:
+    if (ufunc, method) in UFUNC_METHODS and ufunc not in NO_GRADIENT:  # of which that calls the method on what is in Variables
         return UFUNC_METHODS[ufunc, method](*inputs, **kwargs)
     return for_each_example(getattr(ufunc, method), inputs, kwargs, level_of(inputs))  # type: ignore[arg-type]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, is_native
+from ..core.batched import everywhere
 from ..dispatch import unwrap
 from ..kernels import attention as kernel
 from ..kernels.layer import dense, enabled
@@ -85,7 +86,9 @@ def _has_kernel(arrays: list[Array], mask: Any) -> bool:
         and dense(query, key, value)
         and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
         and min(a.size for a in arrays) > 0
-        and (mask is None or (mask.ndim <= query.ndim and not getattr(mask, "requires_grad", False)))
+        and (
+            mask is None or (is_native(unwrap(mask)) and mask.ndim <= query.ndim and not getattr(mask, "requires_grad", False))
+        )
     )
 
 
@@ -137,7 +140,7 @@ def attention_weights(query: Any, key: Any, attn_mask: Any, is_causal: bool, sca
     else:  # so that no row is of -inf alone, whose softmax and its gradient are not numbers
         scores = scores + np.where(sees_none, mask.dtype.type(0), attn_mask)
     weights = softmax(scores)
-    return weights * ~sees_none if sees_none.any() else weights
+    return weights if everywhere(~sees_none) else weights * ~sees_none
 
 
 def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:

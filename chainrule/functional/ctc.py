@@ -73,19 +73,19 @@ def _labels(targets: Array, sizes: Array, blank: int) -> Array:
     """Each sequence with blanks around and between its classes, (N, 2 S + 1); blanks behind the shorter ones."""
     longest = int(sizes.max(initial=0))
     here = np.arange(longest) < sizes[:, None]
-    classes = np.full(here.shape, blank)
     if targets.ndim == 2 or (len(sizes) == 1 and targets.size >= longest):
-        rows = np.reshape(targets, (len(sizes), -1))
-        if rows.shape[1] < longest:
-            raise ValueError(f"ctc_loss: a target has length {longest}, but targets are {targets.shape}")
-        classes[here] = rows[:, :longest][here]
+        rows = np.reshape(targets, targets.shape if targets.ndim == 2 else (1, targets.size))
+        if len(rows) != len(sizes) or rows.shape[1] < longest:
+            raise ValueError(f"ctc_loss: {len(sizes)} targets of up to {longest} classes, but targets are {targets.shape}")
+        classes = np.where(here, rows[:, :longest], blank)
     elif targets.size == sizes.sum():
+        classes = np.full(here.shape, blank)
         classes[here] = targets
     else:
         raise ValueError(f"ctc_loss: the target lengths sum to {sizes.sum()}, but targets are {targets.shape}")
-    labels = np.full((len(sizes), 2 * longest + 1), blank)
-    labels[:, 1::2] = classes
-    return labels
+    blanks = np.full((len(sizes), longest + 1), blank)
+    pairs = np.reshape(np.stack([blanks[:, 1:], classes], axis=-1), (len(sizes), 2 * longest))
+    return np.concatenate([pairs, blanks[:, :1]], axis=1)
 
 
 # Labels are numbered along a sequence with its blanks. From one time to the next, an alignment stays where it is, or goes on

@@ -80,8 +80,7 @@ def _add_rows(rows: Array, index: Array, n: int) -> Array:
 
 def _rows_gradient(g: Any, weight_shape: tuple[int, int], index: Array, padding_idx: int | None, by_frequency: bool) -> Any:
     if padding_idx is not None:
-        kept = index != padding_idx
-        index, g = index[kept], g[kept]  # rows
+        g = np.where((index != padding_idx)[..., None], g, g.dtype.type(0))
     total = _add_rows(g, index, weight_shape[0])
     if by_frequency:
         times = np.maximum(np.bincount(index.ravel(), minlength=weight_shape[0]), 1)

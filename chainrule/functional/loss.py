@@ -208,9 +208,10 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
         len(shape) != input.ndim or [m for m, n in zip(shape, input.shape, strict=True) if m != n] not in ([], [1])
     ):
         raise ValueError(f"gaussian_nll_loss: the variances of input {input.shape} do not have the shape {shape}")
-    plain = np.asarray(unwrap(var), input.dtype)
-    if plain.size and plain.min() < 0:
-        raise ValueError(f"gaussian_nll_loss: a variance is negative: {plain.min()}")
+    plain = np.asarray(var, input.dtype) if isinstance(var, (int, float)) else unwrap(var)
+    values = all_values(plain)
+    if values.size and values.min() < 0:
+        raise ValueError(f"gaussian_nll_loss: a variance is negative: {values.min()}")
     var = var + (np.maximum(plain, eps) - plain)
     loss = 0.5 * (np.log(var) + np.square(input - target) / var)
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
@@ -529,7 +530,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     labels = np.where(counts, labels, 0)
     check_indices(labels, classes, "the number of classes")
     is_label = np.any((labels[..., None] == np.arange(classes)) & counts[..., None], axis=1)
-    most = int(counts.sum(axis=1).max(initial=0))  # (N, labels, C) is as large as it need be
+    most = int(all_values(counts).sum(axis=-1).max(initial=0))  # (N, labels, C) is as large as it need be
     chosen = np.take_along_axis(x, labels[:, :most], 1)
     excess = np.maximum(1 - chosen[..., None] + x[:, None], 0) * (counts[:, :most, None] & ~is_label[:, None])
     return reduced(np.reshape(np.sum(excess, axis=(1, 2)) / classes, input.shape[:-1]), reduction)

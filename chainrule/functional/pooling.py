@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.batched import all_values
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import pooling as kernel
 from ..kernels.pooling import Windows
@@ -654,7 +655,8 @@ def _unpooled(
         size = tuple((m - 1) * s - 2 * p + k for m, k, s, p in each)
     else:
         size = tuple(output_size)[-n:]
-    if indices.size and not 0 <= indices.min() <= indices.max() < prod(size):
+    values = all_values(indices)
+    if values.size and not 0 <= values.min() <= values.max() < prod(size):
         raise ValueError(f"max_unpool: an index is not within the output {size}; give output_size the shape before max_pool")
     flat = (*x.shape[:2], prod(x.shape[2:]))
     y = _placed(np.reshape(x, flat), indices.reshape(flat), prod(size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -58,8 +59,8 @@ class LRScheduler:
         return {name: value for name, value in vars(self).items() if name not in self._stateless}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` has returned; the optimizer's own state holds the learning rates in force."""
-        vars(self).update(state_dict)
+        """Take over what ``state_dict`` has returned, PyTorch's also; the optimizer's own state holds the learning rates in force."""
+        vars(self).update({name: value for name, value in state_dict.items() if name not in self._stateless})
 
 
 def _checked(optimizer: Any) -> Optimizer:
@@ -166,6 +167,10 @@ class MultiStepLR(_Factor):
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1):
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.milestones = sorted(Counter(self.milestones).elements())  # PyTorch saves how often each occurs
 
     def factor_at(self, t: int) -> float:
         return self.gamma ** bisect_right(self.milestones, t)
