@@ -59,7 +59,7 @@ class LRScheduler:
         return {name: value for name, value in vars(self).items() if name not in self._stateless}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` has returned, PyTorch's also; the optimizer's own state holds the learning rates in force."""
+        """Take over what ``state_dict`` has returned, PyTorch's also. The learning rates in force are the optimizer's state."""
         vars(self).update({name: value for name, value in state_dict.items() if name not in self._stateless})
 
 
