@@ -378,15 +378,18 @@ define_rule(_svd_of, a=_svd_a, ignores=("full_matrices", "compute_uv"))
 # ---- norms ----------------------------------------------------------------------------------------------
 
 
+Axes = Any  # a tuple of ints; NumPy's releases differ in what they call one
+
+
 @primitive
-def _power_norm(x: Any, ord: float, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _power_norm(x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
     """(Σ |x|ᵖ)^(1/p)."""
     if ord == 2 and dense(x):
         return np.sqrt(squares(x, axis if len(axis) < x.ndim else None, keepdims))
     return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
 
 
-def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
     """(|x| / ‖x‖)^(p-1) times the sign of x, which is 0 at 0."""
     if not keepdims:
         g, ans = np.expand_dims(g, axis), np.expand_dims(ans, axis)
@@ -400,7 +403,7 @@ def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: tuple[int, ...], k
 define_rule(_power_norm, x=_power_norm_x)
 
 
-def _vector_norm_along(x: Any, ord: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _vector_norm_along(x: Any, ord: Any, axis: Axes, keepdims: Any) -> Any:
     if isinstance(ord, str):
         raise ValueError(f"np.linalg.norm: {ord!r} is not a norm of vectors")
     if ord == inf:

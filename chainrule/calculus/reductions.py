@@ -121,7 +121,7 @@ for _function in (np.min, np.amin):
 
 
 @composite(np.ptp)
-def _ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def _ptp(a: Any, axis: Axis = None, keepdims: Any = False) -> Any:
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 

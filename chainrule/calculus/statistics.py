@@ -337,7 +337,7 @@ def _weighted_counts(samples: Sequence[Any], edges: Sequence[Any], weights: Any,
 
 
 @composite(np.histogram)
-def _histogram(a: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None) -> Any:
+def _histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """Differentiable in the weights; counts alone have no useful gradient, and are plain values."""
     a, bins = unwrap(a), unwrap(bins)
     if not isinstance(weights, (Variable, Batched)):

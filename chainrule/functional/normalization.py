@@ -145,7 +145,8 @@ def normalize(input: Any, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: f
     >>> F.normalize(np.array([[3.0, 4.0]]))
     array([[0.6, 0.8]])
     """
-    norm = np.linalg.vector_norm(input, ord=p, axis=dim, keepdims=True)
+    axis: Any = dim
+    norm = np.linalg.vector_norm(input, ord=p, axis=axis, keepdims=True)
     return input / np.maximum(norm, eps)
 
 

@@ -24,7 +24,7 @@ class WeightNorm(Module):
 
     def _norm(self, v: Any) -> Any:
         axes = None if self.dim in (None, -1) else tuple(i for i in range(v.ndim) if i != self.dim % v.ndim)
-        return np.sqrt(np.sum(v * v, axis=axes, keepdims=axes is not None))
+        return np.sqrt((v * v).sum(axis=axes, keepdims=axes is not None))
 
     def forward(self, g: Any, v: Any) -> Any:
         return v * (g / self._norm(v))
