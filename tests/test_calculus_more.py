@@ -322,6 +322,13 @@ def test_float32_stays_float32(name):
 # ---- edges ----------------------------------------------------------------------------------------------
 
 
+def test_slopes_have_the_precision_of_the_samples():
+    for x in (V.astype(np.float32), Z[0].astype(np.complex64)):
+        made = np.gradient(Variable(x), np.arange(len(x)) ** 1.5)
+        assert made.dtype == x.dtype
+        np.testing.assert_allclose(made.data, np.gradient(x, np.arange(len(x)) ** 1.5), rtol=1e-5)
+
+
 def gradient(f, x):
     x = Variable(np.asarray(x, float))
     y = f(x)

@@ -87,7 +87,7 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
     if edge_order not in (1, 2):
         raise ValueError(f"np.gradient: edge_order is 1 or 2, not {edge_order}")
     spacings = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
-    made = tuple(_slope(f, a, h, edge_order) for a, h in zip(axes, spacings, strict=True))
+    made = tuple(np.astype(_slope(f, a, h, edge_order), f.dtype) for a, h in zip(axes, spacings, strict=True))
     return made[0] if len(made) == 1 else made
 
 
