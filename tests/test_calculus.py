@@ -326,6 +326,11 @@ ONE_ARRAY = {
     "pad": lambda x: np.pad(x, ((1, 2), (0, 3)), constant_values=2.0),
     "pad dict": lambda x: np.pad(x, {-1: (1, 2)}),
     **{f"pad {mode}": lambda x, m=mode: np.pad(x, ((1, 2), (2, 3)), m) for mode in ("edge", "reflect", "symmetric", "wrap")},
+    **{
+        f"pad {mode}": lambda x, m=mode: np.pad(x, ((1, 0), (2, 3)), m) for mode in ("maximum", "mean", "median", "linear_ramp")
+    },
+    "pad minimum of some": lambda x: np.pad(x, ((1, 0), (2, 3)), "minimum", stat_length=((1, 2), (3, 9))),
+    "pad linear_ramp to numbers": lambda x: np.pad(x, ((1, 0), (2, 3)), "linear_ramp", end_values=((1.0, 2.0), (3.0, -1.0))),
     "where": lambda x: np.where(x > 0, x, x * x),
     "clip": lambda x: np.clip(x, -0.5, 0.5),
     "clip by variables": lambda x: np.clip(x, x * 2 - 1, 0.5 * x + 1),

@@ -161,21 +161,57 @@ define_rule(_pad_with_constants, array=_unpad, ignores=("constant_values",))
 #: The modes of ``np.pad`` in which each new element is a copy of an old one.
 _COPYING_MODES = ("edge", "reflect", "symmetric", "wrap")
 
+#: Those in which they are a statistic of the old ones.
+_STATISTICS: dict[str, Any] = {"maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min}
+
 
 @composite(np.pad)
-def _pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0) -> Any:
+def _pad(
+    array: Any,
+    pad_width: Any,
+    mode: Any = "constant",
+    *,
+    constant_values: Any = 0,
+    stat_length: Any = None,
+    end_values: Any = 0,
+) -> Any:
     if isinstance(pad_width, dict):
         pad_width = [pad_width.get(axis, pad_width.get(axis - array.ndim, 0)) for axis in range(array.ndim)]
         pad_width = [w if isinstance(w, (tuple, list)) else (w, w) for w in pad_width]
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
     if mode == "constant":
         return _pad_with_constants(array, widths, constant_values)
+    if mode == "linear_ramp" or mode in _STATISTICS:
+        if array.dtype.kind in "biu":
+            raise TypeError(f"np.pad: mode {mode!r} rounds integers, which has no gradient; use astype(float), or v.data")
+        options = np.broadcast_to(np.asarray(end_values if mode == "linear_ramp" else stat_length), (array.ndim, 2)).tolist()
+        for axis, (width, option) in enumerate(zip(widths, options, strict=True)):
+            array = _pad_axis(array, axis, width, mode, option)
+        return array
     if mode not in _COPYING_MODES:
-        raise TypeError(f"np.pad: mode {mode!r} is not supported on a Variable; use constant or {_COPYING_MODES}")
+        known = ("constant", "linear_ramp", *_COPYING_MODES, *_STATISTICS)
+        raise TypeError(f"np.pad: mode {mode!r} is not supported on a Variable; use one of {known}")
     for axis, width in enumerate(widths):
         if any(width):
             array = np.take(array, np.pad(np.arange(array.shape[axis]), width, mode=mode), axis=axis)
     return array
+
+
+def _pad_axis(array: Any, axis: int, width: Sequence[int], mode: str, option: Sequence[Any]) -> Any:
+    """Pad an axis by a ramp from a number to the elements at its end, or by a statistic of so many elements there."""
+    sides, length = [], array.shape[axis]
+    for n, value, is_first in zip(width, option, (True, False), strict=True):
+        if mode == "linear_ramp":
+            share = np.arange(n)[:: 1 if is_first else -1] / max(n, 1)
+            share = np.reshape(share, [-1 if i == axis else 1 for i in range(array.ndim)]).astype(array.dtype)
+            side = value + (np.take(array, [0 if is_first else -1], axis) - value) * share
+        else:
+            count = length if value is None else min(value, length)
+            places = np.arange(count) if is_first else np.arange(length - count, length)
+            side = _STATISTICS[mode](np.take(array, places, axis), axis=axis, keepdims=True)
+            side = np.broadcast_to(side, [n if i == axis else m for i, m in enumerate(array.shape)])
+        sides.append(side)
+    return np.concatenate([sides[0], array, sides[1]], axis)
 
 
 # ---- several arrays -------------------------------------------------------------------------------------
