@@ -673,4 +673,8 @@ def _add_lanes(total: Any, sums: Any) -> None:
             by_lane = total[t * columns + column]
             for m in range(tall):
                 for e in range(wide):
-                    sums[t, column, m, e] = np.sum(by_lane[(m * wide + e) * lanes : (m * wide + e + 1) * lanes])
+                    these = by_lane[(m * wide + e) * lanes : (m * wide + e + 1) * lanes]
+                    added = these[0]  # np.sum would stand in a module of Numba that imports SciPy's as it is loaded
+                    for i in range(1, lanes):
+                        added += these[i]
+                    sums[t, column, m, e] = added
