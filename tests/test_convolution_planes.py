@@ -91,6 +91,14 @@ def test_channels_last(case):
         close(depthwise.convolve_weight(a, h, window), expected_weight, 1e-5)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pixels_of_many_channels_to_few(stride):
+    x, weight, bias = (rng.standard_normal(s).astype("f4") for s in ((2, 50, 19, 21), (3, 50, 1, 1), 3))
+    window = Window.of((1, 1), stride)
+    assert planes.suits(x, weight.shape, 1)
+    close(kernels.convolve(x, weight, bias, window, 1), kernels.convolve.reference(x, weight, bias, window, 1), 1e-5)
+
+
 @pytest.mark.parametrize("case", ["depthwise, stride 2", "depthwise times 2", "first layer", "one to six"])
 def test_results_do_not_depend_on_the_number_of_threads(case):
     shape, weight_shape, window, groups = CASES[case]

@@ -221,9 +221,10 @@ def is_few(weight: tuple[int, ...], dimensions: int) -> bool:
 
 
 def suits(x: Array, weight: tuple[int, ...], groups: int) -> bool:
-    """Whether ``convolve`` is for an image and a weight of this shape: from few channels in each group to few."""
+    """Whether ``convolve`` is for an image and a weight of this shape: from few channels in each group, or pixels, to few."""
     each = weight[0] // groups
-    return is_few(weight, x.ndim - 2) and each <= (4 if groups > 1 else most_rows())
+    few = is_few(weight, x.ndim - 2) or (groups == 1 and x.ndim <= 4 and prod(weight[2:]) == 1)  # these need no copy
+    return few and each <= (4 if groups > 1 else most_rows())
 
 
 def suits_weight(x: Array, g: Array, window: Window, groups: int) -> bool:
