@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.arrays import as_array, sum_to
 from ..dispatch import composite, define_rule, primitive, unwrap
+from ..kernels.selection import concatenate, stack
 from .constants import named
 from .indexing import put_item
 
@@ -232,9 +233,9 @@ def _unstacked(g: Any, arrays_shapes: Sequence[tuple[int, ...]], axis: int) -> l
     return [g[(*before, i)] for i in range(len(arrays_shapes))]
 
 
-define_rule(np.concatenate, linear="jointly", arrays=_apart, ignores=("dtype", "casting"),
+define_rule(np.concatenate, linear="jointly", arrays=_apart, ignores=("dtype", "casting"), kernel=concatenate,
             signature=lambda arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind": None)  # fmt: skip
-define_rule(np.stack, linear="jointly", arrays=_unstacked, ignores=("dtype", "casting"))
+define_rule(np.stack, linear="jointly", arrays=_unstacked, ignores=("dtype", "casting"), kernel=stack)
 
 
 @composite(np.atleast_1d)

@@ -100,8 +100,7 @@ def copy(x: Array) -> Array:
 def _lease(size: int) -> _Lease:
     """So many bytes of memory, or a few more."""
     global _kept
-    step = 1 << max(size.bit_length() - 4, 12)  # sizes are rounded, by at most an eighth, to those that others round to as well
-    room = -(-size // step) * step + _LINE
+    room = _room(size)
     with _lock:
         free = _free[room]
         if free:
@@ -111,6 +110,13 @@ def _lease(size: int) -> _Lease:
             memory = bytearray(room)
             memory[-1] = -np.frombuffer(memory, _BYTE).ctypes.data % _LINE
     return _Lease(size, _BYTE, memory, memory[-1])
+
+
+@lru_cache(maxsize=1024)
+def _room(size: int) -> int:
+    """The bytes to ask for: sizes are rounded, by at most an eighth, to those that others round to as well."""
+    step = 1 << max(size.bit_length() - 4, 12)
+    return -(-size // step) * step + _LINE
 
 
 def release() -> None:

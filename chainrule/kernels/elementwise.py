@@ -56,28 +56,22 @@ class Elementwise(Kernel):
 
     def computed(self, *args: Any) -> Array | None:
         """The result where a compiled loop is right and pays; else None."""
-        count, first = self._count, args[0]
+        count, masks = self._count, self._masks
         given, numbers = (args, ()) if len(args) == count else (args[:count], [*map(float, args[count:])])
-        if self._masks:
-            for a in given[: self._masks]:
-                if a.__class__ is not ndarray or a.dtype != _MASK:
-                    return None
-            floats = given[self._masks :]
-        else:
-            floats = given
-        dtype, size, alike = None, 0, True
-        for a in floats:
-            if a.__class__ is not ndarray or (a.dtype not in _FLOATS if dtype is None else a.dtype != dtype):
+        first, of = given[0], given[masks]
+        if first.__class__ is not ndarray or of.__class__ is not ndarray or of.dtype not in _FLOATS:
+            return None
+        shape, dtype, alike = first.shape, of.dtype, True
+        for k, a in enumerate(given):
+            if a.__class__ is not ndarray or a.dtype != (_MASK if k < masks else dtype):
                 return None
-            dtype, size = a.dtype, max(size, a.size)
-        for a in given:
-            if a.shape != first.shape or not a.flags.c_contiguous:
+            if a.shape != shape or not a.flags.c_contiguous:
                 alike = False
         if not alike:
             return self._broadcast(given, dtype, numbers) if enabled() else None
-        if size < _LEAST or not enabled():
+        if first.size < _LEAST or not enabled():
             return None
-        out = empty(first.shape, self._gives or dtype)
+        out = empty(shape, self._gives or dtype)
         loop = self._loops.get(None) or self._flat_loop(len(numbers))
         loop(*[a.ravel() for a in given], out.ravel(), *numbers)
         return out
@@ -100,7 +94,12 @@ class Elementwise(Kernel):
             given = alike
         pattern, order, table = plan
         loop = self._loops.get((dtype, pattern)) or self._loop_of_rows(dtype, pattern, len(numbers))
-        loop(*[a.__array_interface__["data"][0] for a in given], out.transpose(order).reshape(-1), table, *numbers)
+        loop(
+            *[a.__array_interface__["data"][0] for a in given],
+            out.ravel() if order is None else out.transpose(order).reshape(-1),
+            table,
+            *numbers,
+        )
         return out
 
     def _flat_loop(self, numbers: int) -> Compiled:
@@ -149,12 +148,13 @@ def _in_order_of(out: Array, a: Array) -> Array:
 
 
 @lru_cache(maxsize=4096)
-def _plan(shape: tuple[int, ...], strides: tuple[int, ...], *arrays: Any) -> tuple[str, list[int], Array] | None:
+def _plan(shape: tuple[int, ...], strides: tuple[int, ...], *arrays: Any) -> tuple[str, list[int] | None, Array] | None:
     """How arrays, of which the shapes, strides and sizes of elements are given, broadcast into a result without gaps.
 
-    Which of them have elements of their own along a row; the result's axes as they lie in memory; and the loop's numbers: how
-    many pieces of rows there are, how many make a block, a row's length, a piece's, the pieces of a row, the lengths of the two
-    last of three axes around rows, and for the result and each array the steps along these three. None where rows are short.
+    Which of them have elements of their own along a row; the result's axes as they lie in memory, unless in order; and the
+    loop's numbers: how many pieces of rows there are, how many make a block, a row's length, a piece's, the pieces of a row,
+    the lengths of the two last of three axes around rows, and for the result and each array the steps along these three. None
+    where rows are short.
     """
     order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
     steps = [strides]
@@ -182,7 +182,7 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], *arrays: Any) -> tup
     block = max(1, max(_BLOCK, rows * length // 16) // piece)
     numbers = [rows * pieces, block, length, piece, pieces, around[1][0], around[2][0]]
     numbers += [around[axis][1][array] for array in range(len(steps)) for axis in range(3)]
-    return pattern, order, np.array(numbers, np.int64)
+    return pattern, None if order == sorted(order) else order, np.array(numbers, np.int64)
 
 
 _FLAT = """

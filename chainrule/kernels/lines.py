@@ -72,6 +72,16 @@ def _take(a: Any, index: Any, out: Any, wrong: Any) -> None:
 @compiled
 def _take_block(a: Any, index: Any, out: Any, wrong: Any, start: int, stop: int) -> None:
     k, n = out.shape[1], a.shape[1]
+    if out.shape[2] == 1:  # places of a row at once: their indices are its own
+        results, given = out.reshape(-1), a.reshape(-1)
+        for item in range(start, stop):
+            place = index[item % k]
+            place = place + n if place < 0 else place
+            if place < 0 or place >= n:
+                wrong[0] = 1
+            else:
+                results[item] = given[item // k * n + place]
+        return
     for item in range(start, stop):
         o, i = item // k, item % k
         place = index[i] + n if index[i] < 0 else index[i]
@@ -116,6 +126,13 @@ def _add_at_block(g: Any, index: Any, out: Any, width: int, start: int, stop: in
     for tile in range(start, stop):
         o, begin = tile // per, tile % per * width
         end = min(begin + width, inner)
+        if inner == 1:
+            line, terms = out[o].reshape(-1), g[o].reshape(-1)
+            for i in range(n):
+                line[i] = zero
+            for i in range(len(index)):
+                line[index[i] + n if index[i] < 0 else index[i]] += terms[i]
+            continue
         for i in range(n):
             to = out[o, i, begin:end]
             for j in range(len(to)):
@@ -163,6 +180,15 @@ def _gather_block(a: Any, index: Any, out: Any, wrong: Any, width: int, start: i
     per = -(-inner // width)
     for tile in range(start, stop):
         o, begin = tile // per, tile % per * width
+        if inner == 1:
+            line, places, to = a[o].reshape(-1), index[o].reshape(-1), out[o].reshape(-1)
+            for i in range(len(to)):
+                place = places[i] + n if places[i] < 0 else places[i]
+                if place < 0 or place >= n:
+                    wrong[0] = 1
+                else:
+                    to[i] = line[place]
+            continue
         for i in range(out.shape[1]):
             for j in range(begin, min(begin + width, inner)):
                 place = index[o, i, j]
@@ -214,6 +240,11 @@ def _scatter_block(g: Any, index: Any, out: Any, width: int, start: int, stop: i
                 to = out[o, i, begin:end]
                 for j in range(len(to)):
                     to[j] = zero
+        if inner == 1:
+            line, places, terms = out[o].reshape(-1), index[o].reshape(-1), g[o].reshape(-1)
+            for i in range(len(terms)):
+                line[places[i] + n if places[i] < 0 else places[i]] += terms[i]
+            continue
         for i in range(g.shape[1]):
             for j in range(begin, end):
                 place = index[o, i, j]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..core import memory
 from ..core.arrays import Array, ndarray
 from .elementwise import elementwise
-from .layer import inlined
+from .layer import dense, inlined
 
 _NUMBERS = frozenset({int, float})
 
@@ -55,3 +56,25 @@ def _copied(x: Array) -> Array:
 
 
 memory.copy_large = _copied
+
+
+def concatenate(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    """``np.concatenate``; a large result lies in memory that is used again."""
+    first = arrays[0] if arrays else None
+    if axis is None or dtype is not None or first is None or first.ndim == 0 or not dense(*arrays):
+        return np.concatenate(arrays, axis, dtype=dtype, casting=casting)
+    axis, shapes = operator.index(axis), [a.shape for a in arrays]
+    if not -first.ndim <= axis < first.ndim or {len(s) for s in shapes} != {first.ndim}:
+        return np.concatenate(arrays, axis)
+    shape = [*first.shape]
+    shape[axis] = sum([s[axis] for s in shapes])
+    return np.concatenate(arrays, axis, memory.empty(tuple(shape), first.dtype))
+
+
+def stack(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    """``np.stack``; a large result lies in memory that is used again."""
+    if dtype is not None or not arrays or not dense(*arrays) or not -arrays[0].ndim <= axis <= arrays[0].ndim:
+        return np.stack(arrays, axis, dtype=dtype, casting=casting)
+    shape = [*arrays[0].shape]
+    shape.insert(axis % (len(shape) + 1), len(arrays))
+    return np.stack(arrays, axis, memory.empty(tuple(shape), arrays[0].dtype))
