@@ -259,6 +259,20 @@ def test_distributions_of_several_variables(method):
     check("stats", lambda m, a: m.multivariate_normal.entropy(np.zeros(3), a @ a.T), a)
 
 
+def test_a_normal_distribution_on_a_plane():
+    stats = cr.scipy.stats
+    plane, inside, outside = A[:3, :2], np.array([0.3, -0.2]), np.array([0.0, 0.0, 1.0])
+
+    def on_it(m, a, z, mean):
+        return m.multivariate_normal.logpdf(mean + a @ z, mean, a @ a.T, allow_singular=True)
+
+    check("stats", lambda m, a: on_it(m, a, inside, np.zeros(3)), plane)
+    check("stats", on_it, A[:3, :3], SHAPE[:3], b[:3])
+    assert stats.multivariate_normal.logpdf(plane @ inside + outside, None, plane @ plane.T, allow_singular=True) == -np.inf
+    with pytest.raises(np.linalg.LinAlgError, match="not positive semidefinite"):
+        stats.multivariate_normal.logpdf(outside, None, -np.eye(3), allow_singular=True)
+
+
 # ---- interpolate ----------------------------------------------------------------------------------------
 
 GRID = [np.array([0.0, 1.0, 3.0]), np.array([-1.0, 0.0, 2.0, 2.5])]

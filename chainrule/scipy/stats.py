@@ -13,6 +13,7 @@ import scipy.special as sp
 
 from ..core.arrays import as_array
 from ..core.variable import Variable
+from ..dispatch import unwrap
 from .linalg import solve_triangular
 
 __all__ = [
@@ -272,45 +273,62 @@ class Dirichlet:
 class MultivariateNormal:
     """The normal distribution of vectors."""
 
-    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
+    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
         """Logarithm of the density.
 
         Args:
             x: (..., D).
             mean: (D,), by default 0.
             cov: (D, D), positive definite; or (D,), its diagonal; or a number that multiplies the identity.
+            allow_singular: whether ``cov`` may be singular; the density is then that on the space it spans, and 0 outside.
 
         Raises:
-            numpy.linalg.LinAlgError: ``cov`` is not positive definite.
+            numpy.linalg.LinAlgError: ``cov`` is not positive definite, or not semidefinite where it may be singular.
 
         >>> multivariate_normal.logpdf(np.array([1.0, 0.0]), np.zeros(2), np.eye(2))
         np.float64(-2.3378770664093453)
         """
-        x, factor = as_array(x), self._factor(mean, cov)
-        n = factor.shape[0]
-        if x.ndim == 0 or (x.ndim == 1 and n == 1):
+        x, cov = as_array(x), self._matrix(mean, cov)
+        if x.ndim == 0 or (x.ndim == 1 and len(cov) == 1):
             x = np.expand_dims(x, -1)
         deviation = x if mean is None else x - mean
-        whitened = solve_triangular(factor, np.reshape(deviation, (-1, n)).T, lower=True)
+        if allow_singular:
+            return _clear(self._on_span(deviation, cov))
+        factor = np.linalg.cholesky(cov)
+        whitened = solve_triangular(factor, np.reshape(deviation, (-1, len(cov))).T, lower=True)
         squares = np.reshape(np.sum(whitened * whitened, axis=0), deviation.shape[:-1])
-        return _clear(-0.5 * (n * _LOG_2PI + squares) - np.sum(np.log(np.diagonal(factor))))
+        return _clear(-0.5 * (len(cov) * _LOG_2PI + squares) - np.sum(np.log(np.diagonal(factor))))
 
-    def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
+    @staticmethod
+    def _on_span(deviation: Any, cov: Any) -> Any:
+        """The same on the space of the eigenvectors whose eigenvalues are not negligible, by SciPy's bounds."""
+        values, vectors = np.linalg.eigh(cov)
+        spectrum = unwrap(values)
+        negligible = {"f": 1e3, "d": 1e6}[spectrum.dtype.char] * np.finfo(spectrum.dtype).eps * np.max(np.abs(spectrum))
+        if np.min(spectrum) < -negligible:
+            raise np.linalg.LinAlgError("cov is not positive semidefinite")
+        kept = spectrum > negligible
+        whitened = deviation @ (vectors[:, kept] / np.sqrt(values[kept]))
+        log_density = -0.5 * (np.sum(kept) * _LOG_2PI + np.sum(whitened * whitened, axis=-1) + np.sum(np.log(values[kept])))
+        outside = np.linalg.norm(unwrap(deviation) @ unwrap(vectors)[:, ~kept], axis=-1) >= 1e3 * negligible
+        return np.where(outside, -np.inf, log_density)
+
+    def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
         """Density; arguments as of ``logpdf``."""
-        return np.exp(self.logpdf(x, mean, cov))
+        return np.exp(self.logpdf(x, mean, cov, allow_singular))
 
     def entropy(self, mean: Any = None, cov: Any = 1.0) -> Any:
         """Differential entropy: D/2 log(2 pi e) + 1/2 log det(cov)."""
-        factor = self._factor(mean, cov)
-        return 0.5 * factor.shape[0] * (_LOG_2PI + 1) + np.sum(np.log(np.diagonal(factor)))
+        factor = np.linalg.cholesky(self._matrix(mean, cov))
+        return 0.5 * len(factor) * (_LOG_2PI + 1) + np.sum(np.log(np.diagonal(factor)))
 
     @staticmethod
-    def _factor(mean: Any, cov: Any) -> Any:
+    def _matrix(mean: Any, cov: Any) -> Any:
         cov = as_array(cov)
         n = np.size(mean) if mean is not None else cov.shape[0] if cov.ndim else 1
         if cov.ndim == 2 and cov.shape != (n, n):
             raise ValueError(f"cov has shape {cov.shape} where the mean has {n} elements")
-        return np.linalg.cholesky(cov if cov.ndim == 2 else np.diag(np.broadcast_to(cov, (n,))))
+        return cov if cov.ndim == 2 else np.diag(np.broadcast_to(cov, (n,)))
 
 
 dirichlet = Dirichlet()
