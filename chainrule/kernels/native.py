@@ -46,6 +46,8 @@ _MOST = (1 << _BITS) - 1
 #: waits actively for the next region, before it sleeps: at most doubling what the wait costs, whenever the region comes
 #: (Karlin, Manasse, McGeoch and Owicki, "Competitive randomized algorithms for nonuniform problems", 1994).
 _TO_WAKE = 50_000
+#: Nanoseconds for which one that found all blocks taken watches a region to its end: soon after, the next may begin.
+_PATIENCE = 500_000
 #: Nanoseconds that it takes to share work with a thread that is awake.
 _TO_SHARE = 4_000
 
@@ -215,10 +217,10 @@ def _thread(index: int) -> None:
     """What a thread of the pool does, for ever."""
     at = _state_address()
     while True:
-        until = _now() + _TO_WAKE
-        while _now() < until and index < _get(at, _THREADS) - 1:
+        since = _now()
+        while _now() - since < (_PATIENCE if _get(at, _BUSY) != 0 else _TO_WAKE) and index < _get(at, _THREADS) - 1:
             if _take_blocks(at, 1 << _BITS) > 0:
-                until = _now() + _TO_WAKE
+                since = _now()
             for _ in range(8):
                 _relax()
         _add(at + 8 * _AWAKE, -1)
