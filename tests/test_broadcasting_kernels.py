@@ -164,3 +164,18 @@ def test_derivatives():
     ):  # fmt: skip
         cr.check_grads(f, [x])
     cr.check_grads(F.prelu, [x, np.array([0.1, 0.2, 0.3, 0.4])])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shapes", "axis"),
+    [
+        ([(3000, 400), (50, 400), (0, 400)], 0), ([(0, 400), (3000, 400), (0, 400), (5, 400)], 0),
+        ([(3000, 400), (3000, 0), (3000, 77)], 1), ([(30, 400, 70), (30, 1, 70)], 1), ([(2_000_000,), (7,)], -1),
+    ],
+)  # fmt: skip
+def test_large_arrays_are_joined(shapes, axis, dtype):
+    arrays = [np.random.default_rng(0).normal(size=shape).astype(dtype) for shape in shapes]
+    for given in (arrays, [np.asfortranarray(a) for a in arrays]):
+        joined = np.concatenate([cr.Variable(a) for a in given], axis)
+        np.testing.assert_array_equal(joined.data, np.concatenate(given, axis))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from ..core import memory
 from ..core.arrays import Array, ndarray
 from .elementwise import elementwise
-from .layer import dense, inlined
+from .layer import address, array_at, compiled, dense, enabled, inlined, parallel_for
 
 _NUMBERS = frozenset({int, float})
+_PIECE = 16384  # elements
+_LEAST = 1 << 21  # bytes from which on several threads join arrays faster
 
 
 @inlined
@@ -59,16 +61,66 @@ memory.copy_large = _copied
 
 
 def concatenate(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
-    """``np.concatenate``; a large result lies in memory that is used again."""
-    first = arrays[0] if arrays else None
-    if axis is None or dtype is not None or first is None or first.ndim == 0 or not dense(*arrays):
+    """``np.concatenate``; a large result lies in memory that is used again, and is written by all threads."""
+    if dtype is not None:
         return np.concatenate(arrays, axis, dtype=dtype, casting=casting)
-    axis, shapes = operator.index(axis), [a.shape for a in arrays]
-    if not -first.ndim <= axis < first.ndim or {len(s) for s in shapes} != {first.ndim}:
-        return np.concatenate(arrays, axis)
-    shape = [*first.shape]
-    shape[axis] = sum([s[axis] for s in shapes])
-    return np.concatenate(arrays, axis, memory.empty(tuple(shape), first.dtype))
+    made = _joined(arrays, axis) if axis.__class__ is int and {*map(type, arrays)} == {ndarray} else None
+    return np.concatenate(arrays, axis) if made is None else made
+
+
+def _joined(arrays: list[Array], axis: int) -> Array | None:
+    """Large arrays, one after the other along an axis; None where NumPy does it as well, or says better why it cannot."""
+    if sum([a.nbytes for a in arrays]) < _LEAST or not enabled() or not dense(*arrays):
+        return None
+    first = arrays[0]
+    if not -first.ndim <= axis < first.ndim:
+        return None
+    axis %= first.ndim
+    before, after = first.shape[:axis], first.shape[axis + 1 :]
+    for a in arrays:
+        if a.ndim != first.ndim or a.shape[:axis] != before or a.shape[axis + 1 :] != after:
+            return None
+    out = memory.empty((*before, sum([a.shape[axis] for a in arrays]), *after), first.dtype)
+    if not all(a.flags.c_contiguous for a in arrays):
+        return np.concatenate(arrays, axis, out)
+    rest = prod(after)
+    table, items, at = np.empty((len(arrays), 4), np.int64), 0, 0
+    for k, a in enumerate(arrays):
+        n = a.shape[axis] * rest
+        table[k] = a.__array_interface__["data"][0], n, at, items
+        items, at = items + a.size // max(n, 1) * -(-n // _PIECE), at + n
+    _put(table, out.reshape(-1), at, items)
+    return out
+
+
+@compiled
+def _put(table: Any, out: Any, step: int, items: int) -> None:
+    """Copy arrays' rows to where they begin in rows of ``step``.
+
+    For each array the table has its address, its rows' length, where they begin in the result's, and the number of its first
+    item: a piece of a row.
+    """
+    parallel_for(_put_block, (table, out, step, items), items, 1 + _PIECE * items // max(len(out), 1))
+
+
+@compiled
+def _put_block(table: Any, out: Any, step: int, items: int, start: int, stop: int) -> None:
+    for k in range(len(table)):
+        n, first, end = table[k, 1], table[k, 3], table[k + 1, 3] if k + 1 < len(table) else items
+        begin, end, pieces = max(start, first), min(stop, end), -(-n // _PIECE)
+        if begin >= end:
+            continue
+        row, piece = (begin - first) // pieces, (begin - first) % pieces
+        for _ in range(end - begin):
+            done = piece * _PIECE
+            length = min(_PIECE, n - done)
+            source = array_at(out, table[k, 0] + (row * n + done) * out.itemsize, length)
+            to = array_at(out, address(out) + (row * step + table[k, 2] + done) * out.itemsize, length)
+            for j in range(length):
+                to[j] = source[j]
+            piece += 1
+            if piece == pieces:
+                row, piece = row + 1, 0
 
 
 def stack(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
