@@ -134,12 +134,12 @@ define_rule(
 
 
 @primitive
-@elementwise(numbers.prelu, arrays=2)
+@elementwise(numbers.leaky_relu, arrays=2)
 def _prelu(x: Array, slope: Array) -> Array:
     return np.where(x > 0, x, slope * x)
 
 
-@elementwise(numbers.prelu_gradient, arrays=3)
+@elementwise(numbers.leaky_relu_gradient, arrays=3)
 def _prelu_gradient(g: Any, x: Any, slope: Any) -> Any:
     return g * np.where(unwrap(x) > 0, g.dtype.type(1), slope)
 

@@ -198,16 +198,6 @@ def hardsigmoid_gradient(g: Any, x: Any) -> Any:
 
 
 @inlined
-def prelu(x: Any, slope: Any) -> Any:
-    return x if x > 0 else slope * x
-
-
-@inlined
-def prelu_gradient(g: Any, x: Any, slope: Any) -> Any:
-    return g if x > 0 else slope * g
-
-
-@inlined
 def prelu_slope_gradient(g: Any, x: Any) -> Any:
     return type(g)(0) if x > 0 else g * x
 

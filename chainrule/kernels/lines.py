@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..core.memory import empty
-from .layer import compiled, dense, kernel, parallel_for
+from .layer import compiled, dense, inlined, kernel, parallel_for
 
 _LEAST = 2048  # elements from which on the compiled versions are faster
 _BLOCK = 16384  # elements, about
@@ -113,6 +113,21 @@ def _(g: Array, index: Array, axis: int, n: int) -> Array:
     return out
 
 
+@inlined
+def _clear(lines: Any, begin: int, end: int) -> None:
+    """Set columns of a matrix to 0."""
+    zero = lines.dtype.type(0)
+    if end - begin == lines.shape[1]:
+        flat = lines.reshape(-1)
+        for j in range(len(flat)):
+            flat[j] = zero
+    else:
+        for i in range(len(lines)):
+            row = lines[i, begin:end]
+            for j in range(len(row)):
+                row[j] = zero
+
+
 @compiled
 def _add_at(g: Any, index: Any, out: Any, width: int, tiles: int, block: int) -> None:
     parallel_for(_add_at_block, (g, index, out, width), tiles, block)
@@ -122,21 +137,15 @@ def _add_at(g: Any, index: Any, out: Any, width: int, tiles: int, block: int) ->
 def _add_at_block(g: Any, index: Any, out: Any, width: int, start: int, stop: int) -> None:
     n, inner = out.shape[1], out.shape[2]
     per = -(-inner // width)
-    zero = out.dtype.type(0)
     for tile in range(start, stop):
         o, begin = tile // per, tile % per * width
         end = min(begin + width, inner)
+        _clear(out[o], begin, end)
         if inner == 1:
             line, terms = out[o].reshape(-1), g[o].reshape(-1)
-            for i in range(n):
-                line[i] = zero
             for i in range(len(index)):
                 line[index[i] + n if index[i] < 0 else index[i]] += terms[i]
             continue
-        for i in range(n):
-            to = out[o, i, begin:end]
-            for j in range(len(to)):
-                to[j] = zero
         for i in range(len(index)):
             to, row = out[o, index[i] + n if index[i] < 0 else index[i], begin:end], g[o, i, begin:end]
             for j in range(len(to)):
@@ -227,19 +236,10 @@ def _scatter(g: Any, index: Any, out: Any, width: int, tiles: int, block: int) -
 def _scatter_block(g: Any, index: Any, out: Any, width: int, start: int, stop: int) -> None:
     n, inner = out.shape[1], out.shape[2]
     per = -(-inner // width)
-    zero = out.dtype.type(0)
     for tile in range(start, stop):
         o, begin = tile // per, tile % per * width
         end = min(begin + width, inner)
-        if per == 1:
-            flat = out[o].reshape(-1)
-            for j in range(len(flat)):
-                flat[j] = zero
-        else:
-            for i in range(n):
-                to = out[o, i, begin:end]
-                for j in range(len(to)):
-                    to[j] = zero
+        _clear(out[o], begin, end)
         if inner == 1:
             line, places, terms = out[o].reshape(-1), index[o].reshape(-1), g[o].reshape(-1)
             for i in range(len(terms)):

@@ -64,14 +64,16 @@ def concatenate(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any
     """``np.concatenate``; a large result lies in memory that is used again, and is written by all threads."""
     if dtype is not None:
         return np.concatenate(arrays, axis, dtype=dtype, casting=casting)
-    made = _joined(arrays, axis) if axis.__class__ is int and {*map(type, arrays)} == {ndarray} else None
+    made = _joined(arrays, axis) if axis.__class__ is int and _are_large(arrays) else None
     return np.concatenate(arrays, axis) if made is None else made
 
 
+def _are_large(arrays: list[Array]) -> bool:
+    return {*map(type, arrays)} == {ndarray} and sum([a.nbytes for a in arrays]) >= _LEAST and enabled() and dense(*arrays)
+
+
 def _joined(arrays: list[Array], axis: int) -> Array | None:
-    """Large arrays, one after the other along an axis; None where NumPy does it as well, or says better why it cannot."""
-    if sum([a.nbytes for a in arrays]) < _LEAST or not enabled() or not dense(*arrays):
-        return None
+    """Large arrays, one after the other along an axis; None where that is wrong, and NumPy says it."""
     first = arrays[0]
     if not -first.ndim <= axis < first.ndim:
         return None
@@ -124,9 +126,11 @@ def _put_block(table: Any, out: Any, step: int, items: int, start: int, stop: in
 
 
 def stack(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
-    """``np.stack``; a large result lies in memory that is used again."""
-    if dtype is not None or not arrays or not dense(*arrays) or not -arrays[0].ndim <= axis <= arrays[0].ndim:
+    """``np.stack``, likewise."""
+    if dtype is not None:
         return np.stack(arrays, axis, dtype=dtype, casting=casting)
-    shape = [*arrays[0].shape]
-    shape.insert(axis % (len(shape) + 1), len(arrays))
-    return np.stack(arrays, axis, memory.empty(tuple(shape), arrays[0].dtype))
+    if axis.__class__ is int and _are_large(arrays) and -arrays[0].ndim <= axis + 1 and axis <= arrays[0].ndim:
+        made = _joined([np.expand_dims(a, axis) for a in arrays], axis)
+        if made is not None:
+            return made
+    return np.stack(arrays, axis)

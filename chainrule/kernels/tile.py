@@ -140,6 +140,14 @@ def _transposition(count_of: Any) -> Any:
     return transpose
 
 
+def _number(rows: int) -> Any:
+    @intrinsic
+    def number(typingctx: Any) -> Any:
+        return types.intp(), lambda context, builder, signature, args: _WORD(rows)
+
+    return number
+
+
 #: Of a vector's length of rows, and of those that a tile has beyond.
 transpose, transpose_rest = _transposition(lambda lanes: lanes), _transposition(lambda lanes: TILE_ROWS % lanes)
 
@@ -149,29 +157,8 @@ row_tile = _tile(TILE_VECTORS, 1)
 PART_ROWS, NARROW_PART_ROWS = 4, 8
 part_of_tile, narrow_part_of_tile = _part_of_tile(TILE_VECTORS, PART_ROWS), _part_of_tile(1, NARROW_PART_ROWS)
 
-
-@intrinsic
-def tile_rows(typingctx: Any) -> Any:
-    """The number of rows of a tile."""
-    return types.intp(), lambda context, builder, signature, args: _WORD(TILE_ROWS)
-
-
-@intrinsic
-def low_tile_rows(typingctx: Any) -> Any:
-    """The number of rows of a low tile."""
-    return types.intp(), lambda context, builder, signature, args: _WORD(LOW_TILE_ROWS)
-
-
-@intrinsic
-def part_rows(typingctx: Any) -> Any:
-    """The most rows of a part of a tile."""
-    return types.intp(), lambda context, builder, signature, args: _WORD(PART_ROWS)
-
-
-@intrinsic
-def narrow_part_rows(typingctx: Any) -> Any:
-    """The most rows of a narrow part of a tile."""
-    return types.intp(), lambda context, builder, signature, args: _WORD(NARROW_PART_ROWS)
+#: The number of rows of a tile and of a low one, and the most rows of a part of a tile and of a narrow one.
+tile_rows, low_tile_rows, part_rows, narrow_part_rows = map(_number, (TILE_ROWS, LOW_TILE_ROWS, PART_ROWS, NARROW_PART_ROWS))
 
 
 @intrinsic
