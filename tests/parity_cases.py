@@ -499,6 +499,9 @@ relu(x(3, 4), inplace=False)
 relu6(x(3, 4) * 4)
 rms_norm(x(2, 3, 4), (4,), x(4), 0.1)
 rrelu(x(3, 4), 0.1, 0.3)
+multi_head_attention_forward(x(5, 2, 6), x(4, 2, 6), x(4, 2, 6), 6, 2, x(18, 6), x(18), x(1, 1, 6), x(1, 1, 6), True, 0.0, x(6, 6), x(6))
+multi_head_attention_forward(x(5, 2, 6), x(4, 2, 3), x(4, 2, 4), 6, 2, None, x(18), None, None, False, 0.0, x(6, 6), None, use_separate_proj_weight=True, q_proj_weight=x(6, 6), k_proj_weight=x(6, 3), v_proj_weight=x(6, 4), average_attn_weights=False)
+multi_head_attention_forward(x(5, 2, 6), x(4, 2, 6), x(4, 2, 6), 6, 2, x(18, 6), x(18), None, None, True, 0.0, x(6, 6), x(6), static_k=x(4, 7, 3), static_v=x(4, 7, 3), need_weights=False)
 scaled_dot_product_attention(x(2, 3, 4, 5), x(2, 3, 6, 5), x(2, 3, 6, 2), is_causal=True)
 scaled_dot_product_attention(x(2, 4, 3, 5), x(2, 2, 6, 5), x(2, 2, 6, 2), data(3, 6), 0.0, scale=0.3, enable_gqa=True)
 scaled_dot_product_attention(x(3, 5), x(6, 5), x(6, 2), attn_mask=flags(3, 6, odds=0.8))
@@ -732,7 +735,6 @@ MISSING = {
     "uniform": "deprecated: `uniform_`",
     "xavier_normal": "deprecated: `xavier_normal_`",
     "xavier_uniform": "deprecated: `xavier_uniform_`",
-    "multi_head_attention_forward": "`MultiheadAttention`, of which it is the inside",
     "skip_init": "initial values cost little; `load_state_dict(..., assign=True)` puts others in their place",
     "prune.PruningContainer": "each method prunes what the ones before have left",
     "parametrize.transfer_parametrizations_and_params": "is for PyTorch's quantisation",
