@@ -103,6 +103,43 @@ def test_solve(shapes, dtypes):
     values(L.solve, a, b)
 
 
+@pytest.mark.parametrize("shapes", [[(24, 24), (24, 2)], [(24, 24), (3, 24, 2)], [(2, 24, 24), (2, 24, 1)], [(4, 4), (4, 0)]])
+@pytest.mark.parametrize("dtypes", ["dd", "DD", "Dd", "dD", "fd"])
+def test_one_factorisation_serves_all_orders(shapes, dtypes):
+    """Of matrices in C order, in Fortran's, and strided; beside a general path that has no LAPACK of SciPy's."""
+    a, b = (np.random.default_rng(i).normal(size=s).astype(t) for i, (s, t) in enumerate(zip(shapes, dtypes, strict=True)))
+    a += 6 * np.eye(a.shape[-1], dtype=a.dtype)
+    strided = np.zeros((*a.shape, 2), a.dtype)
+    strided[..., 0] = a
+    tolerance = 1e-4 if "f" in dtypes else 1e-9
+    for same in (a, np.asfortranarray(a), np.ascontiguousarray(a.mT).mT, strided[..., 0]):
+        for f in (
+            L.solve,
+            lambda a, b: L.inv(a) @ b,
+            lambda a, b: L.det(a / 6) * b,
+            lambda a, b: L.slogdet(a)[1][..., None, None] * b,
+        ):
+            np.testing.assert_allclose(f(Variable(same), Variable(b)).data, f(a, b), rtol=tolerance, atol=tolerance)
+    if dtypes == "dd" and b.size:
+        direction = 0.1 * np.random.default_rng(3).normal(size=a.shape)
+        check_grads(lambda t, b: L.solve(a + t * direction, b), [np.array(0.3), b])
+        check_grads(lambda b: L.solve(a, b), [b])
+        check_grads(lambda t: L.slogdet(a + t * direction)[1] + L.det((a + t * direction) / 6), [np.array(0.3)])
+
+
+def test_solve_inside_of_transforms():
+    a, b = matrices(4, 20, 20) + 2 * np.eye(20), matrices(4, 20, 3)
+    one = cr.grad(lambda a, b: np.sum(np.sin(L.solve(a, b))), (0, 1))
+    for axes, args in [((0, 0), (a, b)), ((0, None), (a, b[0])), ((None, 0), (a[0], b))]:
+        pairs = [(a[i if axes[0] == 0 else 0], b[i if axes[1] == 0 else 0]) for i in range(4)]
+        for made, expected in zip(
+            cr.vmap(one, in_axes=axes)(*args), zip(*[one(*pair) for pair in pairs], strict=True), strict=True
+        ):
+            np.testing.assert_allclose(made, np.stack(expected), atol=1e-10)
+    forward, reverse = (cr.jacobian(L.solve, mode=mode)(a[0, :5, :5], b[0, :5]) for mode in ("forward", "reverse"))
+    np.testing.assert_allclose(forward, reverse, atol=1e-10)
+
+
 def test_solve_with_lists():
     a = Variable(np.array([[2.0, 0.0], [0.0, 4.0]]))
     np.testing.assert_allclose(L.solve(a, [2, 4]).data, [1, 1])
@@ -172,6 +209,20 @@ def test_lstsq_rcond_and_rank():
         L.lstsq(Variable(a), np.ones(2))
     with pytest.raises(L.LinAlgError, match="must be a matrix"):
         L.lstsq(Variable(np.ones((2, 3, 3))), np.ones(3))
+
+
+def test_lstsq_of_dependent_columns():
+    u, v, b = matrices(5, 2), matrices(2, 3, seed=1), matrices(5, 2, seed=2)
+    check_grads(lambda u, v, b: L.lstsq(u @ v, b, rcond=1e-6)[0], [u, v, b])
+    check_grads(lambda u, v: L.lstsq(u @ v, b[:, 0], rcond=1e-6)[0], [u + 0.3j, v])
+
+
+def test_lstsq_inside_of_transforms():
+    a, b = matrices(4, 5, 3), matrices(4, 5)
+    made = cr.vmap(lambda a, b: L.lstsq(a, b)[0])(a, b)
+    np.testing.assert_allclose(made, [L.lstsq(x, y)[0] for x, y in zip(a, b, strict=True)], atol=1e-12)
+    modes = [cr.jacobian(lambda a: L.lstsq(a, b[0])[0], mode=mode)(a[0]) for mode in ("forward", "reverse")]
+    np.testing.assert_allclose(*modes, atol=1e-12)
 
 
 def test_tensorsolve_and_tensorinv():

@@ -102,6 +102,47 @@ def test_solve_triangular(trans, lower, unit_diagonal):
         check_grads(lambda a, b: cr.scipy.linalg.solve_triangular(a, b, trans, lower, unit_diagonal), [a, right])
 
 
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize("shape", [(9, 5, 5), (2, 4, 6, 6), (3, 40, 40), (40, 40), (1, 1)])
+def test_triangular_systems_in_any_order_of_memory(shape, dtype):
+    """Small stacks go by substitution, others by LAPACK; either reads matrices as they lie."""
+    rng = np.random.default_rng(0)
+    a = (0.3 * rng.normal(size=shape) + 2 * np.eye(shape[-1])).astype(dtype)
+    right = rng.normal(size=(*shape[:-1], 3)).astype(dtype)
+    for matrices, columns in ((a, right), (np.ascontiguousarray(a.mT).mT, np.asfortranarray(right)), (a, right[..., :1])):
+        for trans, lower in ((0, True), (1, True), (0, False), (1, False)):
+            half = np.tril(a) if lower else np.triu(a)
+            expected = np.linalg.solve(half.mT if trans else half, columns)
+            found = cr.scipy.linalg.solve_triangular(matrices, columns, trans, lower)
+            assert found.dtype == dtype
+            np.testing.assert_allclose(
+                found, expected, rtol=1e-4 if dtype in "fF" else 1e-10, atol=1e-5 if dtype in "fF" else 1e-12
+            )
+    solve = cr.scipy.linalg.solve_triangular
+    if dtype == "d" and shape == (9, 5, 5):
+        check_grads(solve, [a[:, :3, :3], right[:, :3]])
+        np.testing.assert_allclose(cr.vmap(solve)(a, right), solve(a, right))
+        np.testing.assert_allclose(cr.vmap(solve, in_axes=(None, 0))(a[0], right), solve(np.stack([a[0]] * 9), right))
+        rows = cr.vmap(cr.jacobian(solve), in_axes=(0, None))(a, right[0, :, 0])
+        np.testing.assert_allclose(rows[2], cr.jacobian(solve, mode="forward")(a[2], right[0, :, 0]), atol=1e-12)
+
+
+def test_triangular_systems_that_have_no_solution():
+    solve = cr.scipy.linalg.solve_triangular
+    for a in (np.zeros((3, 3)), np.zeros((9, 3, 3))):
+        with pytest.raises(np.linalg.LinAlgError, match="(?i)singular"):
+            solve(a, np.ones((*a.shape[:-1], 1)))
+    for a, right, message in (
+        (np.ones((3, 2)), np.ones(3), "square"),
+        (np.eye(3), np.ones(4), "square"),
+        (np.full((3, 3), np.nan), np.ones(3), "NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            solve(a, right)
+    assert solve(np.zeros((0, 0)), np.zeros(0)).shape == (0,)
+    assert solve(np.eye(3, dtype=int), np.arange(3)).dtype == np.float64
+
+
 @pytest.mark.parametrize("lower", [False, True])
 def test_cholesky(lower):
     check("linalg", lambda m, a, b: m.cho_solve(m.cho_factor(a @ a.T, lower), b), A, b)

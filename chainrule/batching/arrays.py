@@ -261,17 +261,24 @@ def stacked(function: Any, core: int = 2) -> Callable[..., Any]:
 
 
 for _function in (
-    np.linalg.inv, np.linalg.det, np.linalg.slogdet, np.linalg.cholesky, np.linalg.eigh, np.linalg.eig,
-    linalg._cofactors, linalg._inverse_of_lower, linalg._pinv_of, linalg._qr_of_tall, linalg._svd_of,
-    np.matrix_transpose, np.tril, np.triu,
+    np.linalg.cholesky, np.linalg.eigh, np.linalg.eig, linalg._cofactors, linalg._determinant_of, linalg._inverse_of,
+    linalg._inverse_of_lower, linalg._least_squares, linalg._log_determinant_of, linalg._pinv_of, linalg._qr_of_tall,
+    linalg._svd_of, np.matrix_transpose, np.tril, np.triu,
 ):  # fmt: skip
     BATCHING[_function] = stacked(_function)
 
 
 @batches(linalg._solve_matrix)
-def _solve_matrix(level: Level, operands: Any) -> Any:
+def _solve_matrix(level: Level, operands: Any, lu: Any) -> Any:
     ndim = max(2, *(x.ndim for x in operands))
-    return linalg._solve_matrix([aligned(x, ndim, level) for x in operands])
+    a, b = (aligned(x, ndim, level) for x in operands)
+    return linalg._solve_matrix([a, b], lu)
+
+
+@batches(linalg._solve_constant)
+def _solve_constant(level: Level, b: Any, a: Any, lu: Any) -> Any:
+    ndim = max(a.ndim, b.ndim)
+    return linalg._solve_constant(aligned(b, ndim, level), aligned(a, ndim, level), lu)
 
 
 # ---- order statistics -----------------------------------------------------------------------------------

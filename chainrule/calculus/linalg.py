@@ -30,12 +30,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..core.arrays import as_array
+from ..core.arrays import as_array, is_native, ndarray
 from ..core.batched import everywhere, somewhere
-from ..core.variable import as_variable
+from ..core.variable import Variable, as_variable
 from ..dispatch import composite, define_rule, primitive, unwrap
 from ..kernels import small_matrices as kernel
 from ..kernels.arithmetic import in_used_memory
+from ..kernels.lapack import LU, inverse_of_lower, is_factorised
 from ..kernels.layer import dense
 from ..kernels.matmul import matmul
 from ..kernels.reduction import squares
@@ -59,7 +60,9 @@ def _diagonal(x: Any) -> Any:
 
 def _lower(x: Any) -> Any:
     """Φ(X): the lower triangle with half the diagonal."""
-    return 0.5 * (np.tril(x) + np.tril(x, -1))
+    column = np.arange(x.shape[-1])
+    row = column[:, None]
+    return np.where(row > column, x, np.where(row == column, 0.5 * x, 0))
 
 
 def _hermitian(a: Any) -> Any:
@@ -72,6 +75,11 @@ def _of_triangle(g: Any, upper: bool) -> Any:
     """The gradient of a Hermitian matrix as that of the one triangle that NumPy reads: the transpose of ``_hermitian``."""
     both = g + _adjoint(g)
     return _lower(both.mT).mT if upper else _lower(both)
+
+
+def _is_zero(g: Any) -> bool:
+    """Whether a plain gradient is 0, as that of eigenvectors is where eigenvalues alone were used."""
+    return g.__class__ is ndarray and not g.any()
 
 
 def _rounding(values: Any) -> Any:
@@ -108,38 +116,74 @@ def _require_basis_unused(inner: Any, k: int, function: str, part: str) -> None:
 
 # ---- inverses and determinants --------------------------------------------------------------------------
 
-define_rule(np.linalg.inv, kernel=kernel.inverse, a=lambda g, ans: -(ans.mT @ g @ ans.mT))  # [Giles] 2.2.3
+
+def _factorised(a: Any) -> LU | None:
+    """The LU factors of ``a``, which value and derivatives share; None for other arrays, and for stacks that kernels take.
+
+    Functions get them beside ``a``. As they say nothing new, they are constants to derivatives of any order.
+    """
+    a = a._data if isinstance(a, Variable) else a
+    return LU(a) if is_factorised(a) and not kernel.is_stack(a) else None
 
 
 @primitive
-def _solve_matrix(operands: Sequence[Any]) -> Any:
+def _inverse_of(a: Any, lu: LU | None) -> Any:
+    return kernel.inverse(a) if lu is None else lu.inverse()
+
+
+define_rule(_inverse_of, a=lambda g, ans: -(ans.mT @ g @ ans.mT), ignores=("lu",))  # [Giles] 2.2.3
+composite(np.linalg.inv)(lambda a: _inverse_of(a, _factorised(a)))
+
+
+@primitive
+def _solve_matrix(operands: Sequence[Any], lu: LU | None) -> Any:
     """A⁻¹ B."""
-    return kernel.solve(*operands)
+    a, b = operands
+    return kernel.solve(a, b) if lu is None else lu.solve(b)
+
+
+@primitive
+def _solve_constant(b: Any, a: Any, lu: LU | None) -> Any:
+    """The same for an array A, which is not differentiated."""
+    return kernel.solve(a, b) if lu is None else lu.solve(b)
 
 
 @composite(np.linalg.solve)
 def _solve(a: Any, b: Any) -> Any:
     a, b = as_array(a), as_array(b)
     if b.ndim == 1:
-        return np.squeeze(_solve_matrix([a, b[:, None]]), -1)
-    return _solve_matrix([a, b])
+        return np.squeeze(_solve(a, b[:, None]), -1)
+    fits = np.result_type(a.dtype, b.dtype) == a.dtype and a.shape[-1:] == b.shape[-2:-1] and a.shape[:-2] in ((), b.shape[:-2])
+    lu = _factorised(a) if fits else None
+    return _solve_constant(b, a, lu) if is_native(a) else _solve_matrix([a, b], lu)
 
 
-def _solve_operands(g: Any, ans: Any, operands: Sequence[Any], operands_shapes: Any) -> Any:
+def _solve_operands(g: Any, ans: Any, operands: Sequence[Any], operands_shapes: Any, lu: LU | None) -> Any:
     """B̄ = A⁻ᵀ g and Ā = -B̄ xᵀ, which share one system; [Giles] 2.3.1."""
-    of_b = kernel.solve(operands[0].mT, g)
+    of_b = _solve_matrix([operands[0].mT, g], lu and lu.mT)
     return -(of_b @ ans.mT), of_b
 
 
 define_rule(_solve_matrix, operands=_solve_operands)
+define_rule(_solve_constant, linear="jointly", b=lambda g, a, lu: _solve_constant(g, a.mT, lu and lu.mT))
 
 
-def _det(g: Any, ans: Any, a: Any) -> Any:
+@primitive
+def _determinant_of(a: Any, lu: LU | None) -> Any:
+    if lu is None:
+        return kernel.determinant(a)
+    sign, logarithm = lu.log_determinant()
+    return sign * np.exp(logarithm)
+
+
+def _det(g: Any, ans: Any, a: Any, lu: LU | None) -> Any:
     """|A| A⁻ᵀ ([Giles] 2.2.4), the matrix of cofactors also where |A| = 0."""
     singular = (unwrap(ans) == 0)[..., None, None]
-    regular = np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a) if somewhere(singular) else a
-    gradient = (g * ans)[..., None, None] * kernel.inverse(regular).mT
-    return gradient if regular is a else np.where(singular, g[..., None, None] * _cofactors(a), gradient)
+    if not somewhere(singular):
+        return (g * ans)[..., None, None] * _inverse_of(a, lu).mT
+    regular = np.where(singular, np.eye(a.shape[-1], dtype=a.dtype), a)
+    gradient = (g * ans)[..., None, None] * _inverse_of(regular, None).mT
+    return np.where(singular, g[..., None, None] * _cofactors(a), gradient)
 
 
 def _for_cofactors(a: Any) -> tuple[Any, ...]:
@@ -165,17 +209,24 @@ def _cofactors_a(g: Any, a: Any) -> Any:
 
 
 define_rule(_cofactors, a=_cofactors_a)
-define_rule(np.linalg.det, kernel=kernel.determinant, a=_det)
+define_rule(_determinant_of, a=_det)
+composite(np.linalg.det)(lambda a: _determinant_of(a, _factorised(a)))
 
 
-def _slogdet(g: Any, ans: Any, a: Any) -> Any:
+@primitive
+def _log_determinant_of(a: Any, lu: LU | None) -> Any:
+    return kernel.log_determinant(a) if lu is None else kernel.Logarithm(*lu.log_determinant())
+
+
+def _slogdet(g: Any, ans: Any, a: Any, lu: LU | None) -> Any:
     """A⁻ᵀ times the gradient of log|A|; the sign of a complex determinant turns with the imaginary part of tr(A⁻¹ dA)."""
     g_sign, g_log = g
     scale = g_log + 1j * np.imag(g_sign * ans[0]) if a.dtype.kind == "c" else g_log
-    return scale[..., None, None] * kernel.inverse(a).mT
+    return scale[..., None, None] * _inverse_of(a, lu).mT
 
 
-define_rule(np.linalg.slogdet, kernel=kernel.log_determinant, a=_slogdet)
+define_rule(_log_determinant_of, a=_slogdet)
+composite(np.linalg.slogdet)(lambda a: _log_determinant_of(a, _factorised(a)))
 
 _pinv_of = primitive(np.linalg.pinv)
 
@@ -195,18 +246,42 @@ def _pinv_a(g: Any, ans: Any, a: Any) -> Any:
 define_rule(_pinv_of, a=_pinv_a, ignores=("rcond", "rtol", "hermitian"))
 
 
+@primitive
+def _least_squares(a: Any, b: Any, p: Any) -> Any:
+    """A⁺ B, where P = A⁺ is known."""
+    return p @ b
+
+
+def _least_squares_a(g: Any, ans: Any, a: Any, b: Any, p: Any) -> Any:
+    """-Z Xᴴ + R (P Z)ᴴ + Pᴴ X (X̄ - Aᴴ Z)ᴴ with Z = Pᴴ X̄ and R = B - A X: [Golub], of P̄ = X̄ Bᴴ, with no product of two matrices.
+
+    The last term is that of dependent columns.
+    """
+    g, a_h, p_h = _conj(g), _adjoint(a), _adjoint(p)
+    z = _least_squares(a_h, g, p_h)
+    made = (b - a @ ans) @ _adjoint(_least_squares(a, z, p)) - z @ _adjoint(ans)
+    return _conj(made + _least_squares(a_h, ans, p_h) @ _adjoint(g - a_h @ z))
+
+
+define_rule(_least_squares, a=_least_squares_a, b=lambda g, a, p: _least_squares(a.mT, g, p.mT))
+
+
 @composite(np.linalg.lstsq)
 def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    """X = A⁺ b."""
+    """X = A⁺ B."""
     a, b = as_array(a), as_array(b)
     if a.ndim != 2:
         raise np.linalg.LinAlgError(f"np.linalg.lstsq: a must be a matrix, not of shape {a.shape}")
     (rows, columns), eps = a.shape, float(np.finfo(float).eps)
     rcond = max(a.shape) * eps if rcond is None else eps if rcond < 0 else rcond
-    x, s = np.linalg.pinv(a, rcond) @ b, np.linalg.svdvals(a)
-    rank = np.sum(unwrap(s) > rcond * np.max(unwrap(s), initial=0.0))
+    made = np.linalg.svd(a, full_matrices=False)
+    u, s, vh = unwrap(tuple(made))
+    kept = s > rcond * np.max(s, initial=0.0)
+    p = _adjoint(vh) @ (_inverse(s * kept)[..., None] * _adjoint(u))
+    x = _least_squares(a, np.reshape(b, (rows, -1)), p)
+    x, rank = np.reshape(x, (columns, *b.shape[1:])), np.sum(kept)
     residuals = np.sum(np.square(np.abs(np.reshape(b - a @ x, (rows, prod(b.shape[1:]))))), axis=0)
-    return x, residuals if columns < rows and everywhere(rank == columns) else np.array([], residuals.dtype), rank, s
+    return x, residuals if columns < rows and everywhere(rank == columns) else np.array([], residuals.dtype), rank, made.S
 
 
 @composite(np.linalg.matrix_power)
@@ -252,7 +327,8 @@ def _inverse_of_lower(a: Any) -> Any:
     """The inverses of lower triangular matrices: by halves, as products of matrices."""
     n = a.shape[-1]
     if n <= _DIVIDED:
-        return np.tril(kernel.inverse(a))
+        by_columns = is_factorised(a) and not kernel.is_stack(a)
+        return inverse_of_lower(a) if by_columns else np.tril(kernel.inverse(a))
     top, bottom = slice(n // 2), slice(n // 2, n)
     out = np.zeros(a.shape, a.dtype)
     first, last = out[..., top, top], out[..., bottom, bottom]
@@ -261,7 +337,7 @@ def _inverse_of_lower(a: Any) -> Any:
     return out
 
 
-_DIVIDED = 48  # rows from which on a matrix is divided
+_DIVIDED = 128  # rows from which on a matrix is divided
 
 define_rule(_inverse_of_lower, a=lambda g, ans: -np.tril(matmul(ans.mT, matmul(g, ans.mT))))
 
@@ -303,7 +379,7 @@ def _qr_a(g: Any, ans: Any) -> Any:
     if q.shape[-1] > n:
         _require_basis_unused(inner, n, "qr(mode='complete')", "the columns of Q beyond those of R")
         turned = turned - q[..., n:] @ _adjoint(inner[..., :n, n:])
-    return _conj(_adjoint(np.linalg.solve(r[..., :n, :], _adjoint(turned))))
+    return _conj(turned) @ _inverse_of_lower(r[..., :n, :].mT)
 
 
 define_rule(_qr_of_tall, a=_qr_a, ignores=("mode",))
@@ -314,6 +390,8 @@ define_rule(_qr_of_tall, a=_qr_a, ignores=("mode",))
 def _eigh(g: Any, ans: Any, UPLO: str) -> Any:
     """V (diag(w̄) + F∘(VᴴV̄)) Vᴴ with F_ij = 1 / (w_j - w_i); [Giles] 3.1."""
     (gw, gv), (w, v) = g, ans
+    if _is_zero(gv):
+        return _of_triangle((_conj(v) * gw[..., None, :]) @ v.mT, UPLO.upper() == "U")
     inner = _diagonal(gw) + _inverse_gaps(w) * (v.mT @ gv)
     return _of_triangle(_conj(v) @ inner @ v.mT, UPLO.upper() == "U")
 
@@ -321,6 +399,8 @@ def _eigh(g: Any, ans: Any, UPLO: str) -> Any:
 def _eig(g: Any, ans: Any) -> Any:
     """V⁻ᴴ (diag(w̄) + F∘(VᴴV̄ - VᴴV Re diag(VᴴV̄))) Vᴴ: [Giles] 3.1, for eigenvectors that keep their length 1."""
     (gw, gv), (w, v) = g, ans
+    if _is_zero(gv):
+        return np.linalg.solve(v.mT, gw[..., None] * v.mT)
     inner = v.mT @ gv
     inner = inner - (v.mT @ _conj(v)) * np.real(np.linalg.diagonal(inner))[..., None, :]
     return np.linalg.solve(v.mT, (_diagonal(gw) + _inverse_gaps(w) * inner) @ v.mT)
@@ -350,6 +430,8 @@ def _svd_a(g: Any, ans: Any, hermitian: bool) -> Any:
         sign = np.sign(np.real(np.sum(unwrap(u) * unwrap(vh).mT, axis=-2)))
         return _eigh((gs * sign, _conj(gu + _adjoint(gvh) * sign[..., None, :])), (s * sign, u), "L")
     k = s.shape[-1]
+    if _is_zero(gu) and _is_zero(gvh):
+        return _conj((u[..., :k] * gs[..., None, :]) @ vh[..., :k, :])
     left, right = _through_vectors(u, gu, s), _through_vectors(_adjoint(vh), _adjoint(gvh), s)
     u, vh = u[..., :k], vh[..., :k, :]
     return _conj((left + u * gs[..., None, :]) @ vh + u @ _adjoint(right))
@@ -391,7 +473,7 @@ def _power_norm(x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
 
 def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
     """(|x| / ‖x‖)^(p-1) times the sign of x, which is 0 at 0."""
-    if not keepdims:
+    if not keepdims and len(axis) < x.ndim:
         g, ans = np.expand_dims(g, axis), np.expand_dims(ans, axis)
     if ord == 2:
         return in_used_memory(np.multiply)(_conj(x), as_array(g * _inverse(ans)))

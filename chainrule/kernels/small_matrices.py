@@ -1,4 +1,4 @@
-"""Stacks of small matrices: linear systems, inverses, and the pivots that determinants are made of.
+"""Stacks of small matrices: linear systems, inverses, and the pivots that determinants are made of; triangular systems.
 
 Sixteen matrices at a time are copied so that elements of the same place lie side by side, and go through Gaussian elimination
 together, each with its own pivots: rows are exchanged by choosing between them, so that there is no branch.
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..core.memory import empty
+from . import lapack
 from .layer import address, array_at, borrow, compiled, dense, exchange, give_back, kernel, parallel_for, subtract_product
 
 _LANES = 16
@@ -23,7 +24,8 @@ _LEAST = 8  # matrices in a stack
 _BLOCK = 128  # matrices that a thread takes at a time
 
 
-def _is_stack(a: Array) -> bool:
+def is_stack(a: Array) -> bool:
+    """Whether these are matrices that are small, and enough of them."""
     return dense(a) and a.ndim > 2 and 0 < a.shape[-1] == a.shape[-2] <= _LARGEST and prod(a.shape[:-2]) >= _LEAST
 
 
@@ -33,7 +35,7 @@ def solve(a: Array, b: Array) -> Array:
     return np.linalg.solve(a, b)
 
 
-@solve.compiled(when=lambda a, b: dense(a, b) and _is_stack(a) and a.shape[:-1] == b.shape[:-1] and 0 < b.shape[-1] <= _LARGEST)
+@solve.compiled(when=lambda a, b: dense(a, b) and is_stack(a) and a.shape[:-1] == b.shape[:-1] and 0 < b.shape[-1] <= _LARGEST)
 def _(a: Array, b: Array) -> Array:
     out = empty(b.shape, b.dtype)
     _run(a, b.reshape(-1, *b.shape[-2:]), out.reshape(-1, *out.shape[-2:]), np.empty((0, 0), a.dtype))
@@ -46,7 +48,7 @@ def inverse(a: Array) -> Array:
     return np.linalg.inv(a)
 
 
-@inverse.compiled(when=_is_stack)
+@inverse.compiled(when=is_stack)
 def _(a: Array) -> Array:
     out, n = empty(a.shape, a.dtype), a.shape[-1]
     _run(
@@ -79,7 +81,7 @@ def determinant(a: Array) -> Array:
     return np.linalg.det(a)  # type: ignore[no-any-return]
 
 
-@determinant.compiled(when=_is_stack)
+@determinant.compiled(when=is_stack)
 def _(a: Array) -> Array:
     return np.prod(_pivots(a), axis=-1)  # type: ignore[no-any-return]
 
@@ -90,14 +92,14 @@ def log_determinant(a: Array) -> Any:
     return np.linalg.slogdet(a)
 
 
-@log_determinant.compiled(when=_is_stack)
+@log_determinant.compiled(when=is_stack)
 def _(a: Array) -> Any:
     pivots = _pivots(a)
     with np.errstate(divide="ignore"):
-        return _Logarithm(np.prod(np.sign(pivots), axis=-1), np.sum(np.log(np.abs(pivots)), axis=-1))
+        return Logarithm(np.prod(np.sign(pivots), axis=-1), np.sum(np.log(np.abs(pivots)), axis=-1))
 
 
-_Logarithm: Any = type(np.linalg.slogdet(np.ones((1, 1))))
+Logarithm: Any = type(np.linalg.slogdet(np.ones((1, 1))))
 
 
 @compiled
@@ -170,3 +172,56 @@ def _eliminate_block(a: Any, b: Any, out: Any, pivots: Any, singular: Any, start
                 for l in range(count):
                     made[l, i, c] = lanes[l]
     give_back(work)
+
+
+# ---- triangular systems ---------------------------------------------------------------------------------
+
+
+@kernel
+def solve_triangular(a: Array, b: Array, lower: bool, transposed: bool, unit_diagonal: bool) -> Array:
+    """The solutions x of a x = b, or of aᵀ x = b, of (..., n, n) and (..., n, m); of a one triangle is read."""
+    return lapack.solve_triangular(a, b, lower, transposed, unit_diagonal)
+
+
+def _is_stack_of_systems(a: Array, b: Array, *options: bool) -> bool:
+    return dense(a, b) and a.ndim > 2 and 0 < a.shape[-1] <= _SUBSTITUTED and prod(a.shape[:-2]) >= _LEAST and b.size > 0
+
+
+_SUBSTITUTED = 32  # rows
+
+
+@solve_triangular.compiled(when=_is_stack_of_systems)
+def _(a: Array, b: Array, lower: bool, transposed: bool, unit_diagonal: bool) -> Array:
+    out, singular = np.array(b, order="C"), np.zeros(1, np.int64)
+    matrices = np.ascontiguousarray(a).reshape(-1, *a.shape[-2:])
+    _substitute(matrices, out.reshape(-1, *out.shape[-2:]), lower, transposed, unit_diagonal, singular)
+    if singular[0]:
+        raise np.linalg.LinAlgError("Singular matrix: there is a 0 on the diagonal")
+    return out
+
+
+@compiled
+def _substitute(a: Any, x: Any, lower: bool, transposed: bool, unit_diagonal: bool, singular: Any) -> None:
+    parallel_for(_substitute_block, (a, x, lower, transposed, unit_diagonal, singular), len(a), _BLOCK)
+
+
+@compiled
+def _substitute_block(
+    a: Any, x: Any, lower: bool, transposed: bool, unit_diagonal: bool, singular: Any, start: int, stop: int
+) -> None:
+    n, m = x.shape[1:]
+    for matrix, rows in zip(a[start:stop], x[start:stop]):  # noqa: B905 (Numba's zip has no strict)
+        for step in range(n):
+            i = step if lower != transposed else n - 1 - step
+            row = rows[i]
+            for before in range(step):
+                k = before if lower != transposed else n - 1 - before
+                factor, other = matrix[k, i] if transposed else matrix[i, k], rows[k]
+                for c in range(m):
+                    row[c] -= factor * other[c]
+            if not unit_diagonal:
+                if matrix[i, i] == 0:
+                    singular[0] = 1
+                inverse = a.dtype.type(1) / matrix[i, i]
+                for c in range(m):
+                    row[c] *= inverse

@@ -6,13 +6,17 @@ Source: M. Giles, An extended collection of matrix derivative results for forwar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.linalg as sl
 
-from ..core.arrays import as_array
+from ..batching.calls import aligned, batches
+from ..core.arrays import as_array, is_native
+from ..core.batched import Level
 from ..dispatch import define_rule, primitive
+from ..kernels import small_matrices
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "expm", "solve_banded", "solve_sylvester", "solve_triangular", "sqrtm", "toeplitz",
@@ -51,26 +55,67 @@ def solve_triangular(
     a, b = as_array(a), as_array(b)
     if trans in (2, "C"):
         a, trans = np.conjugate(a), 1
-    x = _triangular(a, b if b.ndim > 1 else b[:, None], trans in (1, "T"), lower, unit_diagonal, check_finite)
+    options = trans in (1, "T"), lower, unit_diagonal, check_finite
+    columns = b if b.ndim > 1 else b[:, None]
+    x = _triangular_constant(columns, a, *options) if is_native(a) else _triangular([a, columns], *options)
     return x if b.ndim > 1 else x[..., 0]
 
 
 @primitive
-def _triangular(a: Any, b: Any, transposed: bool, lower: bool, unit_diagonal: bool, check_finite: bool) -> Any:
-    return sl.solve_triangular(a, b, int(transposed), lower, unit_diagonal, check_finite=check_finite)
+def _triangular(operands: Sequence[Any], transposed: bool, lower: bool, unit_diagonal: bool, check_finite: bool) -> Any:
+    a, b = operands
+    return _solved(a, b, transposed, lower, unit_diagonal, check_finite)
 
 
-def _triangular_b(g: Any, a: Any, transposed: bool, lower: bool, unit_diagonal: bool) -> Any:
-    return _triangular(a, g, not transposed, lower, unit_diagonal, False)
+def _solved(a: Any, b: Any, transposed: bool, lower: bool, unit_diagonal: bool, check_finite: bool) -> Any:
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2] or a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"solve_triangular: a must be square and fit b, and their shapes are {a.shape} and {b.shape}")
+    if check_finite and not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("solve_triangular: array must not contain infs or NaNs")
+    if a.dtype != b.dtype or a.dtype.char not in "fdFD":
+        dtype = np.result_type(a, b, np.float32)
+        dtype = dtype if dtype.char in "fdFD" else np.dtype(complex if dtype.kind == "c" else float)
+        a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    if a.shape[:-2] != b.shape[:-2]:
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = (np.broadcast_to(x, (*stack, *x.shape[-2:])) for x in (a, b))
+    return small_matrices.solve_triangular(a, b, lower, transposed, unit_diagonal)
 
 
-def _triangular_a(g: Any, ans: Any, a: Any, transposed: bool, lower: bool, unit_diagonal: bool) -> Any:
-    back = _triangular_b(g, a, transposed, lower, unit_diagonal)
-    outer = -(ans @ back.mT if transposed else back @ ans.mT)
-    return np.tril(outer, -unit_diagonal) if lower else np.triu(outer, int(unit_diagonal))
+@primitive
+def _triangular_constant(b: Any, a: Any, transposed: bool, lower: bool, unit_diagonal: bool, check_finite: bool) -> Any:
+    """The same for an array a, which is not differentiated."""
+    return _solved(a, b, transposed, lower, unit_diagonal, check_finite)
 
 
-define_rule(_triangular, a=_triangular_a, b=_triangular_b, ignores=("check_finite",))
+def _triangular_operands(
+    g: Any, ans: Any, operands: Sequence[Any], operands_shapes: Any, transposed: bool, lower: bool, unit_diagonal: bool
+) -> Any:
+    """As for ``np.linalg.solve``, and of a the one triangle that is read."""
+    of_b = _triangular([operands[0], g], not transposed, lower, unit_diagonal, False)
+    of_a = -(ans @ of_b.mT if transposed else of_b @ ans.mT)
+    return np.tril(of_a, -unit_diagonal) if lower else np.triu(of_a, int(unit_diagonal)), of_b
+
+
+define_rule(_triangular, operands=_triangular_operands, ignores=("check_finite",))
+define_rule(
+    _triangular_constant,
+    linear="jointly",
+    b=lambda g, a, transposed, lower, unit_diagonal: _triangular_constant(g, a, not transposed, lower, unit_diagonal, False),
+    ignores=("check_finite",),
+)
+
+
+@batches(_triangular)
+def _triangular_batched(level: Level, operands: Any, *options: Any) -> Any:
+    ndim = max(x.ndim for x in operands)
+    return _triangular([aligned(x, ndim, level) for x in operands], *options)
+
+
+@batches(_triangular_constant)
+def _triangular_constant_batched(level: Level, b: Any, a: Any, *options: Any) -> Any:
+    ndim = max(a.ndim, b.ndim)
+    return _triangular_constant(aligned(b, ndim, level), aligned(a, ndim, level), *options)
 
 
 def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, bool]:
