@@ -257,6 +257,11 @@ def test_memory_is_used_again_and_never_by_two():
     memory.release()
     assert not memory._free and memory._kept == 0
 
+    x = memory.empty((300, 301), "f4")
+    for of_lease in (x.base[5:], x.base.copy(), x.base.view()):  # such as a debugger makes to show it
+        del of_lease
+    assert not any(memory._free.values()) and memory.empty((300, 301), "f4").ctypes.data != x.ctypes.data
+
 
 @compiled
 def _borrowed_block(places, length, start, stop):

@@ -49,6 +49,7 @@ def test_what_kernels_leave_to_numpy(function):
         x[::-1],
         np.broadcast_to(x[:1], (60, 200)),
         x.astype(np.float16),
+        x.astype(">f4"),
         x[:0].reshape(200, 0)[:, None][:0],
     ):
         if given.size or function in (np.sum, np.prod):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
@@ -19,6 +20,10 @@ from .memory import copy
 from .variable import Leaf, Variable, as_variable
 
 _writing_grads = Lock()  # threads may share leaves
+if hasattr(os, "register_at_fork"):  # a thread that holds it is not there in the child
+    os.register_at_fork(
+        before=_writing_grads.acquire, after_in_parent=_writing_grads.release, after_in_child=_writing_grads.release
+    )
 
 
 def backward(y: Variable, retain_grad: bool, create_graph: bool, retain_graph: bool | None) -> None:

@@ -6,6 +6,7 @@ take longer than the arithmetic. So the memory of large results is kept when the
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import RLock
 from collections import defaultdict
@@ -28,6 +29,8 @@ _BYTE = np.dtype(np.uint8)
 _free: dict[int, list[bytearray]] = defaultdict(list)
 _kept = 0
 _lock = RLock()  # an array can be collected within empty() itself
+if hasattr(os, "register_at_fork"):  # another thread may hold it, which the child does not have
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class _Lease(Memory):
@@ -38,6 +41,8 @@ class _Lease(Memory):
     def __del__(self) -> None:
         global _kept
         memory: Any = self.base
+        if memory.__class__ is not bytearray:  # a view of the lease itself, or a copy
+            return
         with _lock:
             size = len(memory)
             if _kept + size <= _MOST:

@@ -7,21 +7,29 @@ what comes from disk is loaded without the modules of Numba that only compiling 
 
 from __future__ import annotations
 
-import os
+import sys
+from contextlib import suppress
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from pickle import loads
 from typing import Any
+from uuid import uuid4
+from warnings import warn
 
 import llvmlite.binding as llvm
+import numba
 from llvmlite.binding.newpassmanagers import create_new_module_pass_manager
 from numba import njit
 from numba.core import event
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+from numba.core.caching import NullCache, _cache_log, _CacheLocator
 from numba.core.ccallback import CFunc
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, CompileResult
 from numba.core.registry import CPUDispatcher
 from numba.core.runtime.nrt import rtsys
+from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
 
 from . import compiling
 
@@ -99,36 +107,105 @@ def part(function: Any, options: dict[str, Any] | None = None) -> Any:
 # ---- kept on disk -----------------------------------------------------------------------------------------------------------
 
 
-class _Entry(CompileResultCacheImpl):  # type: ignore[misc]
-    def reduce(self, cres: Any) -> Any:
-        """What is kept: the machine code, and the names of the functions in it.
+class _Cache(NullCache):  # type: ignore[misc]
+    """What is kept of a function on disk: for each set of types a file, which tells by itself what it was made of.
 
-        Numba would keep their code in LLVM's language too, to link it into other functions; that is parsed when it is loaded.
-        """
-        (name, kind, (code, _)), *rest = super().reduce(cres)
-        names = "\n".join(f'define void @"{f.name}"() {{ ret void }}' for f in cres.library.get_defined_functions())
-        return (name, kind, (code, llvm.parse_assembly(names).as_bitcode())), *rest
-
-
-class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk, for which all the kernels' sources together say what is out of date: they call each other."""
-
-    _impl_class = _Entry
+    Numba's own keeps an index beside such files, by which processes that start at once can be given each other's code; damage,
+    and that nothing can be written, are errors in it; and it does not look where it cannot write. Here, what is not found, or
+    is not what it should be, is compiled.
+    """
 
     def __init__(self, function: Any):
-        super().__init__(function)
-        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, _stamp())
+        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}".translate(_NOT_IN_NAMES)
+        self._code = sha256(function.__code__.co_code).digest()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         rtsys.initialize(target_context)  # all that loaded code needs; the rest is imported when something is compiled
-        return self._load_overload(sig, target_context)
+        name, head = self._entry(sig, target_context.codegen())
+        for place in _places():
+            try:
+                kept = (place / name).read_bytes()
+            except OSError:
+                continue
+            data = kept[len(head) + 32 :]
+            if kept.startswith(head + sha256(data).digest()):
+                _cache_log("[cache] data loaded from %r", str(place / name))
+                return CompileResult._rebuild(target_context, *loads(data))
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        name, head = self._entry(sig, data.target_context.codegen())
+        content = dumps(_reduced(data))
+        for place in _places():
+            try:
+                _write(place / name, head + sha256(content).digest() + content)
+            except OSError:
+                continue
+            _cache_log("[cache] data saved to %r", str(place / name))
+            return
+        _tell_that_nothing_is_kept()
+
+    def _entry(self, sig: Any, codegen: Any) -> tuple[str, bytes]:
+        """The file's name, the same whatever the version, so that files replace those of before; and what it begins with."""
+        kind = sha256(repr((sys.implementation.cache_tag, codegen.magic_tuple(), sig)).encode())
+        return f"{self._name}.{kind.hexdigest()[:16]}.nbc", sha256(_stamp() + self._code + kind.digest()).digest()
+
+
+_NOT_IN_NAMES = str.maketrans("", "", "<>")
+
+
+def _reduced(compiled: Any) -> Any:
+    """What is kept: the machine code, and the names of the functions in it.
+
+    Numba would keep their code in LLVM's language too, to link it into other functions; that is parsed when it is loaded.
+    """
+    (name, kind, (code, _)), *rest = compiled._reduce()
+    names = "\n".join(f'define void @"{f.name}"() {{ ret void }}' for f in compiled.library.get_defined_functions())
+    return (name, kind, (code, llvm.parse_assembly(names).as_bitcode())), *rest
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is there whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{uuid4().hex[:8]}.tmp")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 @cache
-def _stamp() -> tuple[int, ...]:
-    with os.scandir(Path(__file__).parent) as entries:
-        files = sorted((f.name, f.stat()) for f in entries if f.name.endswith(".py"))
-    return tuple(n for _, file in files for n in (file.st_mtime_ns, file.st_size))
+def _places() -> list[Path]:
+    """The folders in which compiled code is looked for, of which the first that can be written to keeps it."""
+    folder = _CacheLocator.get_suitable_cache_subpath(__file__)
+    if numba.config.CACHE_DIR:
+        return [Path(numba.config.CACHE_DIR, folder)]
+    users = Path(AppDirs("numba", appauthor=False).user_cache_dir)
+    return [Path(__file__).parent / "__pycache__", *([users / folder] if users.is_absolute() else [])]
+
+
+@cache
+def _tell_that_nothing_is_kept() -> None:
+    warn(
+        "compiled kernels cannot be kept on disk, so each process compiles its own: none of these folders can be written to: "
+        f"{', '.join(map(str, _places()))}. Set NUMBA_CACHE_DIR to one that can",
+        stacklevel=2,
+    )
+
+
+@cache
+def _stamp() -> bytes:
+    """Which sources kernels are made of: all together, as they call each other. Images of containers change files' times."""
+    try:
+        files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".pyc"))
+        sources = [path.name.encode() + path.read_bytes() for path in files]
+    except NotADirectoryError:  # in an archive
+        archive = next(parent for parent in Path(__file__).parents if parent.is_file()).stat()
+        sources = [f"{archive.st_mtime_ns} {archive.st_size}".encode()]
+    return sha256(b"".join([numba.__version__.encode(), *sources])).digest()
 
 
 class _Announcer(event.Listener):  # type: ignore[misc]

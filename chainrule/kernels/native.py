@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import platform
 import time
+from _thread import start_new_thread
 from importlib import import_module
+from signal import SIGINT, raise_signal
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -460,31 +462,38 @@ def _gemm_to_compile(scalar: Any, word: int) -> Any:
 
     def first(*args: Any) -> None:
         at, step = types.CPointer(scalar), types.intp
-        function = import_module("chainrule.kernels.gemm").gemm
-        compiled = c_function(function, types.void(at, step, step, at, step, step, at, step, at, *[step] * 6))
+        compiled, interrupted = None, False
+        while compiled is None:
+            try:
+                function = import_module("chainrule.kernels.gemm").gemm
+                compiled = c_function(function, types.void(at, step, step, at, step, step, at, step, at, *[step] * 6))
+            except KeyboardInterrupt:  # it cannot pass through compiled code, which would go on without the product
+                interrupted = True
         _compiled_gemm.append(compiled)  # or its code would be gone
         _state[word] = compiled.address
         kind(compiled.address)(*args)
+        if interrupted:
+            start_new_thread(raise_signal, (SIGINT,))  # which comes to Python's turn when the compiled code is done
 
     return kind(first)
 
 
 _compiled_gemm: list[Any] = []
 _first_gemm = {word: _gemm_to_compile(scalar, word) for scalar, word in ((types.float32, _GEMM_32), (types.float64, _GEMM_64))}
+for word, first in _first_gemm.items():
+    _state[word] = ctypes.cast(first, ctypes.c_void_p).value or 0
 
 # ---- for layer.py ----
 
 
 def start(threads: int) -> None:
     """Make the pool ready, without threads yet: at first use, and in the child of a fork, where threads are gone."""
-    _state[:] = 0
+    _state[:_GEMM_32] = _state[_TICKET:] = 0  # matrix products that are compiled stay so
     for name, at in (("pthread_mutex_init", _LOCK), ("pthread_cond_init", _WORK), ("pthread_cond_init", _FINISHED)):
         ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(llvm.address_of_symbol(name))(
             _state[at:].ctypes.data, None
         )
     _state[_THREADS], _state[_THREAD_AT], _state[_TICKET] = threads, _of_thread.address, _MOST
-    for word, first in _first_gemm.items():
-        _state[word] = ctypes.cast(first, ctypes.c_void_p).value or 0
 
 
 def set_threads(threads: int) -> None:

@@ -28,7 +28,7 @@ _LEAST = 8192  # elements from which on the compiled versions are faster
 _BLOCK = 65536  # elements, about
 _ROW = 512  # elements, at most, that one sum in the array's dtype is of
 _WIDE = 256  # numbers that are worked on together where a matrix has fewer columns
-_AXES, _FLOATS = frozenset({int, tuple, type(None)}), frozenset("fd")
+_AXES, _FLOATS = frozenset({int, tuple, type(None)}), (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class _Plan:
@@ -217,7 +217,7 @@ class _Reduction:
 
     def __call__(self, a: Array, axis: Axis, keepdims: bool, mean: bool = False) -> Array | None:
         """The reduction of ``a``, divided by the number of elements for the ``mean``; None where NumPy does it as well."""
-        if a.size < _LEAST or a.dtype.char not in _FLOATS or axis.__class__ not in _AXES or not enabled():
+        if a.size < _LEAST or a.dtype not in _FLOATS or axis.__class__ not in _AXES or not enabled():
             return None
         plan = _plan(a.shape, a.strides, a.itemsize, axis, bool(keepdims))
         if plan is None:
