@@ -88,7 +88,26 @@ def test_channels_last(case):
     for a, h in ((x, g), (channels_last(x), channels_last(g)), (channels_last(x), g)):
         close(depthwise.convolve(a, weight, bias, window), expected, 1e-5)
         close(depthwise.convolve_input(h, weight, bias, shape[2:], window), expected_input, 1e-5)
-        close(depthwise.convolve_weight(a, h, window), expected_weight, 1e-5)
+        close(depthwise.convolve_weight(a, h, window, 1), expected_weight, 1e-5)
+
+
+@pytest.mark.parametrize("each", [2, 4, 8, 12, 16])
+@pytest.mark.parametrize(
+    "size, window", [((9, 13), Window.of((3, 3), 1, 1)), ((7, 8), Window.of((2, 3), 2, 1)), ((11,), Window.of((4,)))]
+)
+def test_groups_of_few_channels(each, size, window):
+    shape, weight_shape = (2, 48 + each, *size), (48 + each, each, *window.kernel)
+    groups = shape[1] // each
+    for dtype, tolerance in (("f4", 1e-5), ("f8", 1e-12)) if size == (9, 13) and each in (4, 16) else (("f4", 1e-5),):
+        x, weight, bias, more = (rng.standard_normal(s).astype(dtype) for s in (shape, weight_shape, shape[1], shape[1]))
+        expected = kernels.convolve.reference(x, weight, bias, window, groups)
+        g = rng.standard_normal(expected.shape).astype(dtype)
+        expected_input = kernels.convolve_input.reference(g, weight, more, size, window, groups)
+        expected_weight = kernels.convolve_weight.reference(x, g, window, groups)
+        for a, h in ((x, g), (channels_last(x), channels_last(g)), (channels_last(x), g)):
+            close(kernels.convolve(a, weight, bias, window, groups), expected, tolerance)
+            close(kernels.convolve_input(h, weight, more, size, window, groups), expected_input, tolerance)
+            close(kernels.convolve_weight(a, h, window, groups), expected_weight, tolerance)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -1,9 +1,12 @@
-"""Depthwise convolution, compiled, of images that are channels-last, with vectors across the channels.
+"""Convolution of groups of one channel or a few, compiled, of images that are channels-last, with vectors across the channels.
 
 Nothing is copied. An image's *lines* are its rows of pixels. A tile of results along a line adds up what each element of the
 kernel sees, where it lies in the image: lines beyond the edges are left out, and pixels beyond them are read from zeros. So it
 is for any number of dimensions, and also for the transpose, whose results are reached by those elements of the kernel that
 the stride does not pass over.
+
+Within a group of several channels each is multiplied by its weight for one result: there are as many sums as a group has
+channels, the t-th of each channel i for the result i - t, counted in a circle. They are turned, and added, in the end.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from .layer import Native, address, compiled, parallel_for, vector_length
 from .layout import microkernel, pad
 from .window import Size, Window
 
+_NEAREST = 32 << 10  # bytes of the nearest cache
 _NEAR = 96 << 10  # bytes of the lines for which a gradient is summed, channels after channels
 _SMALL = 400  # pixels of results: a plane of fewer takes longer to prepare than to compute
 _CHUNKS = 32  # sums of a gradient, of so many parts of the lines
@@ -36,41 +40,57 @@ class Plan(NamedTuple):
 
     starts: Array  # of each line of results, where in ``lines`` those are that it sees
     lines: Array  # (lines, 2): the distance of the image's line, and of the weights of the kernel's
-    tiles: Array  # (tiles of a line, 3): where in ``distances`` and ``steps`` theirs begin, and how many columns they see
+    tiles: Array  # (tiles of a line, 5): where in ``distances`` and ``steps`` theirs begin, how many columns they see, and how
+    # far apart their pixels are, from result to result and from column to column, or 0 where that differs
     distances: Array  # of the pixel that each column of the kernel sees, for all results of a tile
     steps: Array  # of a column's weights
     places: Array  # of a tile's results, within the line
-    shape: tuple[tuple[Any, ...], tuple[Any, ...]]  # of a tile
+    weights: Array  # (panels, elements of the kernel, turns, channels of a panel): their numbers, as tiles read them
+    shape: tuple[tuple[Any, ...], ...]  # of a tile
+    together: bool  # whether what all channels of a tile read fits the nearest cache
 
 
 @lru_cache(256)
-def planned(size: Size, result: Size, channels: int, window: Window, transposed: bool, dtype: Any) -> Plan:
-    """For images of ``size``; transposed, from what has that size to images of ``result``."""
+def planned(size: Size, result: Size, channels: int, each: int, window: Window, transposed: bool, dtype: Any) -> Plan:
+    """For images of ``size``, whose groups have so many channels ``each``; transposed, from that size to ``result``."""
     seen = _seen(size, result, window, transposed)
-    pixel, columns = channels * dtype.itemsize, window.kernel[-1]
-    lines = _lines(seen[:-1], size)
+    pixel, lines = channels * dtype.itemsize, _lines(seen[:-1], size)
     starts = np.concatenate([[0], np.cumsum(np.sum(lines >= 0, axis=1))])
     elements = np.broadcast_to(np.arange(lines.shape[1]), lines.shape)
-    reached = np.stack([lines[lines >= 0] * (size[-1] * pixel), elements[lines >= 0] * (columns * pixel)], axis=1)
-
     along = seen[-1]
     kinds: dict[bytes, list[int]] = {}  # places that are reached by the same columns of the kernel
     for place, row in enumerate(along):
         kinds.setdefault((row != _PASSED).tobytes(), []).append(place)
-    tall = 8 if max(map(len, kinds.values())) > 4 else 4
+    tall = min(8 if max(map(len, kinds.values())) > 4 else 4, microkernel().SUMS // each)
+    shape = _shape(tall, channels, each, dtype)
+    factors = len(shape[1]) * each * microkernel().VECTOR  # bytes of an element's weights
+    further = window.kernel[-1] * factors
+    reached = np.stack([lines[lines >= 0] * (size[-1] * pixel), elements[lines >= 0] * further], axis=1)
     tiles, distances, steps, places = [], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
     for its in kinds.values():
         which = np.flatnonzero(along[its[0]] != _PASSED)
-        for first in range(0, len(its), tall):
-            rows = np.array(its[first : first + tall] + its[-1:] * max(0, first + tall - len(its)))  # the last again
-            tiles.append((sum(map(len, distances)), sum(map(len, steps)), len(which)))
+        for begin in range(0, len(its), tall):
+            first = max(0, min(begin, len(its) - tall))  # the last tile begins within the one before
+            rows = np.array(its[first : first + tall] + its[-1:] * max(0, tall - len(its)))  # the last again
             found = along[rows][:, which].T
+            right, down = np.diff(found, axis=1), np.diff(found, axis=0)
+            regular = found.min(initial=0) >= 0 and len(which) > 1 and np.ptp(right) == np.ptp(down) == 0
+            apart = (right[0, 0] * pixel, down[0, 0] * pixel) if regular else (0, 0)
+            tiles.append((sum(map(len, distances)), sum(map(len, steps)), len(which), *apart))
             distances.append(np.where(found >= 0, found * pixel, _OUTSIDE).reshape(-1))
             places.append(rows * pixel)
-        steps.append(which * pixel)
+        steps.append(which * factors)
+    columns = _columns(channels, shape, dtype)[0].reshape(-1, 1, 1, factors // (each * dtype.itemsize))
+    element, turn = np.arange(prod(window.kernel))[:, None, None], np.arange(each)[:, None]
+    o, i = columns, _turned(columns, -turn, each)
+    if not transposed:
+        o, i = i, o
+    weights = (o * each + i % each) * prod(window.kernel) + element
+    pixels = prod(window.kernel[:-1]) * (tall * window.stride[-1] + window.kernel[-1])
+    together = pixels * pixel + weights.size * dtype.itemsize <= _NEAREST
     return Plan(
         starts, np.ascontiguousarray(reached), np.array(tiles), np.concatenate(distances), np.concatenate(steps),
-        np.concatenate(places), _shape(tall, channels, dtype),
+        np.concatenate(places), weights, shape, together,
     )  # fmt: skip
 
 
@@ -80,31 +100,31 @@ class Sums(NamedTuple):
     lines: Array  # (tiles of elements, lines of results, elements of a tile): the distance of the image's line
     distances: Array  # (tiles of elements, results of a line, elements of a tile): of the pixel within it
     high: int  # lines that are summed at a time
-    channels: Array  # of each channel, the column of its sums
     columns: int
-    shape: tuple[tuple[Any, ...], tuple[Any, ...]]  # of a tile
+    weights: Array  # (O, C / G, elements): where each one's sum is found
+    shape: tuple[tuple[Any, ...], ...]  # of a tile
 
 
 @lru_cache(256)
-def summed(size: Size, result: Size, channels: int, window: Window, dtype: Any) -> Sums:
-    """For images of ``size``."""
+def summed(size: Size, result: Size, channels: int, each: int, window: Window, dtype: Any) -> Sums:
+    """For images of ``size``, whose groups have so many channels ``each``."""
     *seen, along = _seen(size, result, window, False)
     pixel, lines = channels * dtype.itemsize, _lines(seen, size)
     elements = prod(window.kernel)
-    tall = 9 if elements > 5 else 3
+    tall = min(9 if elements > 5 else 3, microkernel().SUMS // each)
     # some elements of the kernel at a time; where there are fewer, there is nothing to see
     which = np.arange(-(-elements // tall) * tall)
     line, column = np.minimum(which // window.kernel[-1], lines.shape[1] - 1), which % window.kernel[-1]
     begins = np.where((which < elements) & (lines[:, line] >= 0), lines[:, line] * (size[-1] * pixel), _OUTSIDE)
     within = np.where(along[:, column] >= 0, along[:, column] * pixel, _OUTSIDE)
     high = max(1, min(len(lines), _NEAR // ((size[-1] + result[-1]) * pixel)))
-    shape = _shape(tall, channels, dtype)
-    wide = len(shape[1]) * microkernel().VECTOR // dtype.itemsize
-    c, tiles = np.arange(channels), -(-channels // wide)
-    tile = np.minimum(c // wide, tiles - 1)
-    places = tile * wide + c - np.minimum(tile * wide, channels - wide)  # the last tile begins within the one before
+    shape = _shape(tall, channels, each, dtype)
+    columns, places = _columns(channels, shape, dtype)
+    o, i, element = np.ix_(range(channels), range(each), range(elements))
+    row = element * each + (o - i) % each
+    weights = row * len(columns) + places[o - o % each + i]
     begins, within = (np.ascontiguousarray(a.reshape(len(a), -1, tall).swapaxes(0, 1)) for a in (begins, within))
-    return Sums(begins, within, high, places, tiles * wide, shape)
+    return Sums(begins, within, high, len(columns), weights, shape)
 
 
 def _seen(size: Size, result: Size, window: Window, transposed: bool) -> list[Array]:
@@ -131,23 +151,41 @@ def _lines(seen: list[Array], size: Size) -> Array:
     return lines
 
 
-def _shape(tall: int, channels: int, dtype: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def _shape(tall: int, channels: int, each: int, dtype: Any) -> tuple[tuple[Any, ...], ...]:
     lanes, zero = microkernel().VECTOR // dtype.itemsize, dtype.type(0)
-    return (zero,) * tall, (zero,) * (2 if channels >= 2 * lanes and len(microkernel().HEIGHTS) > 1 else 1)
+    two = channels >= 2 * lanes and each == 1 and len(microkernel().HEIGHTS) > 1
+    return (zero,) * tall, (zero,) * (2 if two else 1), (zero,) * each
+
+
+def _columns(channels: int, shape: tuple[tuple[Any, ...], ...], dtype: Any) -> tuple[Array, Array]:
+    """The channel of each column of all panels, of which the last begins within the one before; and where each channel is."""
+    wide = len(shape[1]) * microkernel().VECTOR // dtype.itemsize
+    panels = -(-channels // wide)
+    begins = np.minimum(np.arange(panels) * wide, channels - wide)
+    columns = (begins[:, None] + np.arange(wide)).reshape(-1)
+    places = np.empty(channels, np.int64)
+    places[columns] = np.arange(len(columns))
+    return columns, places
+
+
+def _turned(channel: Array, by: Array, each: int) -> Array:
+    """The channel of the same group that is so much further on, in a circle."""
+    return channel - channel % each + (channel + by) % each
 
 
 # ---- the three products ---------------------------------------------------------------------------------
 
 
-def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, groups: int, transposed: bool = False) -> bool:
-    """Whether a convolution is depthwise, of enough channels to fill vectors, and these are better than vectors along rows.
+def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, transposed: bool = False) -> bool:
+    """Whether groups have so few channels, as many as results, and there are enough to fill vectors, and these are better here.
 
     That is where channels lie last, and where ``convolution_planes`` would have to copy small images, or to gather for a
     ``transposed`` one, or cannot be had.
     """
-    if not (groups == x.shape[1] == weight[0] and weight[1] == 1 and groups >= microkernel().VECTOR // 4):
+    channels, each, lanes = x.shape[1], weight[1], microkernel().VECTOR // x.itemsize
+    if not (weight[0] == channels >= lanes and each < lanes and lanes % each == 0):
         return False
-    if not x.flags.c_contiguous or x.ndim > 4:
+    if not x.flags.c_contiguous or x.ndim > 4 or each > 4:
         return True
     copied = set(window.stride) != {1} or prod(window.kernel) > 9
     return copied and (transposed or prod(result) < _SMALL)
@@ -164,29 +202,28 @@ def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, wind
 
 
 def _follow(x: Array, weight: Array, bias: Array | None, result: Size, window: Window, transposed: bool) -> Array:
-    n, channels, *size = x.shape
-    plan = planned(tuple(size), result, channels, window, transposed, x.dtype)
+    (n, channels, *size), each = x.shape, weight.shape[1]
+    plan = planned(tuple(size), result, channels, each, window, transposed, x.dtype)
     start = np.zeros(channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
     y = empty_images((n, channels, *result), x.dtype)
-    elements = np.ascontiguousarray(weight.reshape(channels, -1).T)
-    _multiply(_by_lines(x), elements, start, _by_lines(y), *plan)
+    factors = np.take(weight.reshape(-1), plan.weights)
+    _multiply(_by_lines(x), factors, start, _by_lines(y), *plan[:-3], plan.shape, plan.together)
     return y
 
 
-def convolve_weight(x: Array, g: Array, window: Window) -> Array:
-    """As ``convolution.convolve_weight``."""
+def convolve_weight(x: Array, g: Array, window: Window, each: int) -> Array:
+    """As ``convolution.convolve_weight``, of groups of so many channels ``each``."""
     (n, channels), size, result = x.shape[:2], x.shape[2:], g.shape[2:]
     if len(size) == 1:  # a column: so there are several lines
         size, result = (*size, 1), (*result, 1)
         window = Window(*((*a, b) for a, b in zip(window, (1, 1, (0, 0), 1), strict=True)))  # type: ignore[arg-type]
-    plan = summed(size, result, channels, window, x.dtype)
+    plan = summed(size, result, channels, each, window, x.dtype)
     images, given = _by_lines(x).reshape(n, -1), _by_lines(g).reshape(n, prod(result[:-1]), -1)
     strips = n * -(-given.shape[1] // plan.high)
     tiles, _, tall = plan.lines.shape
-    sums = empty((min(_CHUNKS, strips), tiles * tall, plan.columns), x.dtype)
+    sums = empty((min(_CHUNKS, strips), tiles * tall * each, plan.columns), x.dtype)
     _correlate(images, given, sums, channels, plan.lines, plan.distances, plan.high, plan.shape)
-    total = sums.sum(axis=0)[: prod(window.kernel), plan.channels]
-    return np.ascontiguousarray(total.T).reshape(channels, 1, *window.kernel[: x.ndim - 2])
+    return np.take(sums.sum(axis=0).reshape(-1), plan.weights).reshape(channels, each, *window.kernel[: x.ndim - 2])
 
 
 def _by_lines(x: Array) -> Array:
@@ -201,33 +238,45 @@ def _by_lines(x: Array) -> Array:
 @compiled
 def _multiply(
     x: Any, weight: Any, bias: Any, y: Any, starts: Any, lines: Any, tiles: Any, distances: Any, steps: Any, places: Any,
-    shape: Any,
+    shape: Any, together: bool,
 ) -> None:  # fmt: skip
-    arguments = (x, weight, bias, y, starts, lines, tiles, distances, steps, places, shape)
-    work = len(weight) * len(bias) * len(shape[0])
-    parallel_for(_multiply_block, arguments, len(y) * y.shape[1] * len(tiles), 1 + 200_000 // (work + 1))
+    arguments = (x, weight, bias, y, starts, lines, tiles, distances, steps, places, shape, together)
+    work = len(shape[0]) * (weight.size if together else weight[0].size)
+    items = len(y) * y.shape[1] * len(tiles) * (1 if together else len(weight))
+    parallel_for(_multiply_block, arguments, items, 1 + 200_000 // (work + 1))
 
 
 @compiled
 def _multiply_block(
     x: Any, weight: Any, bias: Any, y: Any, starts: Any, lines: Any, tiles: Any, distances: Any, steps: Any, places: Any,
-    shape: Any, start: int, stop: int,
+    shape: Any, together: bool, start: int, stop: int,
 ) -> None:  # fmt: skip
+    """Tiles of all channels together, beside each other; or of one panel after the other, and then below each other."""
     channels, item, tall, wide = len(bias), x.itemsize, len(shape[0]), len(shape[1]) * vector_length(x)
-    zeros = np.zeros(wide, x.dtype)
-    last = (channels - wide) * item
-    for index in range(start, stop):
-        t, line, n = index % len(tiles), index // len(tiles) % y.shape[1], index // (len(tiles) * y.shape[1])
-        base, out = address(x) + n * x.strides[0], address(y) + n * y.strides[0] + line * y.strides[1]
-        seen, count = address(lines) + 16 * starts[line], starts[line + 1] - starts[line]
-        where, its, columns = address(distances) + 8 * tiles[t, 0], address(steps) + 8 * tiles[t, 1], tiles[t, 2]
-        to = address(places) + 8 * t * tall
-        for c in range(0, channels * item, wide * item):
-            c = min(c, last)  # the last tile begins within the one before
-            scale_tile(
-                base + c, seen, count, where, its, columns, address(weight) + c, address(bias) + c, out + c, to,
-                address(zeros), shape,
-            )  # fmt: skip
+    zeros, down, across = np.zeros(wide, x.dtype), y.shape[1], len(tiles)
+    panels, count = (1, across) if together else (len(weight), down)
+    index = start
+    while index < stop:
+        first, rest = index % count, index // count
+        end = min(count, first + stop - index)
+        index += end - first
+        other, rest = (rest % down, rest // down) if together else (rest % across, rest // across)
+        n, panel, last = rest // panels, rest % panels, len(weight) if together else rest % panels + 1
+        for i in range(first, end):
+            line, t = (other, i) if together else (i, other)
+            base, out = address(x) + n * x.strides[0], address(y) + n * y.strides[0] + line * y.strides[1]
+            where, its, columns = address(distances) + 8 * tiles[t, 0], address(steps) + 8 * tiles[t, 1], tiles[t, 2]
+            seen, reached, to = (
+                address(lines) + 16 * starts[line],
+                starts[line + 1] - starts[line],
+                address(places) + 8 * t * tall,
+            )
+            for p in range(panel, last):
+                c = min(p * wide, channels - wide) * item  # the last panel begins within the one before
+                scale_tile(
+                    base + c, seen, reached, where, tiles[t, 3], tiles[t, 4], its, columns, address(weight[p]),
+                    address(bias) + c, out + c, to, address(zeros), shape,
+                )  # fmt: skip
 
 
 @compiled
@@ -256,5 +305,5 @@ def _correlate_block(
                     scale_sums_tile(
                         seen, address(lines) + 8 * (t * down + line) * tall, some, address(distances) + 8 * t * pixels * tall,
                         pixels, given, g.strides[1], channels * item, address(zeros),
-                        address(total) + (t * tall * columns + column) * item, columns * item, shape,
+                        address(total) + (t * tall * len(shape[2]) * columns + column) * item, columns * item, shape,
                     )  # fmt: skip

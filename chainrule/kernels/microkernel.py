@@ -25,6 +25,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .vectors import ARM, VECTOR, Vectors
+from .vectors import SUMS as SUMS
 
 _WORD = ir.IntType(64)
 #: How many rows a tile may have. With the most, and two vectors to a row, all but a few of the registers hold sums.
@@ -162,10 +163,13 @@ def correlate_tile(
 
 @intrinsic
 def scale_tile(
-    typingctx: Any, x: Any, lines: Any, count: Any, distances: Any, steps: Any, columns: Any, weights: Any, bias: Any, out: Any,
-    places: Any, zeros: Any, shape: Any,
+    typingctx: Any, x: Any, lines: Any, count: Any, distances: Any, along: Any, apart: Any, steps: Any, columns: Any,
+    weights: Any, bias: Any, out: Any, places: Any, zeros: Any, shape: Any,
 ) -> Any:  # fmt: skip
-    """A tile of a depthwise convolution: out[m] = bias + sum over r, e of x[m, r, e] weights[r, e], element by element.
+    """A tile of a convolution of groups of few channels: out[m] = bias + sum over r, e of x[m, r, e] weights[r, e].
+
+    Element by element, if a group is one channel. Else x and weights are multiplied so, too, but for each of a group's channels
+    t in turn: what belongs to the lane i of a group is then found in its lane i + t.
 
     Args:
         x: the address of an image's channels.
@@ -173,42 +177,63 @@ def scale_tile(
         count: how many lines.
         distances: the address of the distance of the pixel m that the column e of the kernel sees from a line's first one, for
             each e and m; negative where there is none, and 0 is seen.
+        along, apart: if there are all, and the pixels of m and of e follow each other at one distance, these; else 0.
         steps: the address of the distance of the weights of each e from those of the line.
         columns: how many e.
-        weights, bias: addresses.
+        weights: an address; those of each t follow each other.
+        bias: an address.
         out: the address of the results.
         places: the address of the distance of each m from ``out``.
         zeros: the address of as many zeros as a row of the tile has.
-        shape: the tile's.
+        shape: the tile's; behind rows and vectors, a tuple as long as a group has channels.
     """
-    signature = types.void(*[types.intp] * 11, shape)
+    signature = types.void(*[types.intp] * 13, shape)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, lines, count, distances, steps, columns, weights, bias, out, places, zeros, _ = args
-        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
-        sums = tile.sums(high, wide)
+        x, lines, count, distances, along, apart, steps, columns, weights, bias, out, places, zeros, _ = args
+        tile, high, wide, turns = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1]), len(shape[2])
+        sums = [tile.sums(wide, turns) for _ in range(high)]
         for v in range(wide):
             start = tile.load(bias, v * VECTOR)
             for m in range(high):
-                builder.store(start, sums[m][v])
+                for t in range(turns):
+                    builder.store(tile.constant(0) if t else start, sums[m][v][t])
+
+        def add(places: list[Any], factors_at: Any) -> None:
+            factors = [[tile.load(factors_at, (t * wide + v) * VECTOR) for t in range(turns)] for v in range(wide)]
+            for m, at in enumerate(places):
+                for v in range(wide):
+                    seen = tile.load(at, v * VECTOR)
+                    for factor, total in zip(factors[v], sums[m][v], strict=True):
+                        builder.store(tile.multiply_add(seen, factor, builder.load(total)), total)
+
         with cgutils.for_range(builder, count) as row:
             line = builder.add(lines, builder.mul(row.index, _WORD(16)))
             begin, factors_at = builder.add(x, tile.word(line, 0)), builder.add(weights, tile.word(line, 1))
-            with cgutils.for_range(builder, columns) as column:
-                step = tile.word(builder.add(steps, builder.mul(column.index, _WORD(8))), 0)
-                factors = [tile.load(builder.add(factors_at, step), v * VECTOR) for v in range(wide)]
-                its = builder.add(distances, builder.mul(column.index, _WORD(8 * high)))
-                for m in range(high):
-                    distance = tile.word(its, m)
-                    outside = builder.icmp_signed("<", distance, _WORD(0))
-                    at = builder.select(outside, zeros, builder.add(begin, distance))
-                    for v in range(wide):
-                        total = tile.multiply_add(tile.load(at, v * VECTOR), factors[v], builder.load(sums[m][v]))
-                        builder.store(total, sums[m][v])
+
+            def weights_of(column: Any, factors_at: Any = factors_at) -> Any:
+                return builder.add(factors_at, tile.word(builder.add(steps, builder.mul(column, _WORD(8))), 0))
+
+            with builder.if_else(builder.icmp_signed("!=", apart, _WORD(0))) as (regular, by_table):
+                with regular:
+                    first = builder.add(begin, tile.word(distances, 0))
+                    firsts = [builder.add(first, builder.mul(along, _WORD(m))) for m in range(high)]
+                    with cgutils.for_range(builder, columns) as column:
+                        shift = builder.mul(column.index, apart)
+                        add([builder.add(at, shift) for at in firsts], weights_of(column.index))
+                with by_table, cgutils.for_range(builder, columns) as column:
+                    its = builder.add(distances, builder.mul(column.index, _WORD(8 * high)))
+                    found = [tile.word(its, m) for m in range(high)]
+                    outside = [builder.icmp_signed("<", distance, _WORD(0)) for distance in found]
+                    seen = [builder.select(o, zeros, builder.add(begin, d)) for o, d in zip(outside, found, strict=True)]
+                    add(seen, weights_of(column.index))
         for m in range(high):
             place = builder.add(out, tile.word(places, m))
             for v in range(wide):
-                tile.store(builder.load(sums[m][v]), place, v * VECTOR)
+                total = builder.load(sums[m][v][0])
+                for t in range(1, turns):
+                    total = builder.fadd(total, tile.turned(builder.load(sums[m][v][t]), turns, t))
+                tile.store(total, place, v * VECTOR)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -219,7 +244,9 @@ def scale_sums_tile(
     typingctx: Any, x: Any, lines: Any, count: Any, distances: Any, pixels: Any, g: Any, g_line: Any, g_pixel: Any, zeros: Any,
     out: Any, step: Any, shape: Any,
 ) -> Any:  # fmt: skip
-    """Add the gradient of a depthwise convolution's weight: out[e] += sum over lines r and pixels p of x[r, p, e] g[r, p].
+    """Add the gradient of the weight of groups of few channels: out[e] += sum over lines r and pixels p of x[r, p, e] g[r, p].
+
+    As for ``scale_tile``, the channels of g's groups take turns: out[e, t] is for x's lane i and g's lane i + t.
 
     Args:
         x: the address of some channels of the first image.
@@ -234,18 +261,18 @@ def scale_sums_tile(
         zeros: the address of as many zeros as a row of the tile has.
         out: the address of the sums.
         step: the distance between their rows.
-        shape: the tile's: elements e, and vectors of channels.
+        shape: the tile's: elements e, vectors of channels, and a tuple as long as a group has channels.
     """
     signature = types.void(*[types.intp] * 11, shape)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, lines, count, distances, pixels, g, g_line, g_pixel, zeros, out, step, _ = args
-        tile, high, wide = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1])
-        sums = tile.sums(high, wide)
-        at = [builder.add(out, builder.mul(step, _WORD(m))) for m in range(high)]
-        for m in range(high):
+        tile, high, wide, turns = Vectors(builder, shape[0].dtype), len(shape[0]), len(shape[1]), len(shape[2])
+        sums = tile.sums(high * turns, wide)
+        at = [builder.add(out, builder.mul(step, _WORD(m))) for m in range(high * turns)]
+        for place, row_sums in zip(at, sums, strict=True):
             for v in range(wide):
-                builder.store(tile.load(at[m], v * VECTOR), sums[m][v])
+                builder.store(tile.load(place, v * VECTOR), row_sums[v])
         none = _WORD(-(1 << 62))
         with cgutils.for_range(builder, count) as row:
             line = builder.add(lines, builder.mul(row.index, _WORD(8 * high)))
@@ -258,6 +285,7 @@ def scale_sums_tile(
             with cgutils.for_range(builder, pixels) as pixel:
                 given = builder.add(right, builder.mul(pixel.index, g_pixel))
                 factors = [tile.load(given, v * VECTOR) for v in range(wide)]
+                turned = [[tile.turned(factor, turns, t) for factor in factors] for t in range(turns)]
                 its = builder.add(distances, builder.mul(pixel.index, _WORD(8 * high)))
                 for e in range(high):
                     distance = tile.word(its, e)
@@ -265,11 +293,13 @@ def scale_sums_tile(
                     outside = builder.icmp_signed("<", builder.or_(distance, place), _WORD(0))
                     seen = builder.select(outside, zeros, place)
                     for v in range(wide):
-                        total = tile.multiply_add(tile.load(seen, v * VECTOR), factors[v], builder.load(sums[e][v]))
-                        builder.store(total, sums[e][v])
-        for m in range(high):
+                        column = tile.load(seen, v * VECTOR)
+                        for t in range(turns):
+                            total = sums[e * turns + t][v]
+                            builder.store(tile.multiply_add(column, turned[t][v], builder.load(total)), total)
+        for place, row_sums in zip(at, sums, strict=True):
             for v in range(wide):
-                tile.store(builder.load(sums[m][v]), at[m], v * VECTOR)
+                tile.store(builder.load(row_sums[v]), place, v * VECTOR)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -16,11 +16,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import ARM, VECTOR, Vectors
+from .vectors import SUMS as SUMS
+from .vectors import VECTOR, Vectors
 
 _WORD, _INDEX = ir.IntType(64), ir.IntType(32)
-#: How many sums a tile may have, so that registers are left for what is added to them.
-SUMS = 24 if VECTOR == 64 or ARM else 12
 
 
 def _plane_tile(seen: bool) -> Any:

@@ -20,6 +20,8 @@ _FUSED = ARM or _FEATURES.get("fma", False)  # without it, a fused product and s
 
 #: Bytes of a vector.
 VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
+#: How many sums a tile may have, so that registers are left for what is added to them.
+SUMS = 24 if VECTOR == 64 or ARM else 12
 
 
 class Vectors:
@@ -155,6 +157,13 @@ class Vectors:
                 )
             distance *= 2
         return rows
+
+    def turned(self, vector: Any, length: int, by: int) -> Any:
+        """A vector whose groups of ``length`` lanes have been turned: the lane i is from the group's i + ``by``."""
+        if by == 0:
+            return vector
+        lanes = [i - i % length + (i % length + by) % length for i in range(self.lanes)]
+        return self.builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_INDEX, self.lanes), lanes))
 
     def spread(self, scalar: Any) -> Any:
         """A number in all lanes."""
