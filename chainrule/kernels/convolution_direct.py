@@ -35,7 +35,7 @@ class Product(NamedTuple):
 
     padding: tuple[tuple[int, int], ...]
     size: Size  # of the result
-    first: bool  # whether the image is read channels-first, as it lies
+    order: str  # in which the image is read: channels "last" or "first", as it lies, or group after group
     step: int  # the distance between the elements of a part
     starts: Array  # of the rows of all paths
     places: Array
@@ -59,19 +59,20 @@ _AT, _NEXT, _FIRST, _TIMES, _SHIFT = range(5)
 
 @lru_cache(256)
 def product(
-    n: int, size: Size, other: Size, channels: tuple[int, int], window: Window, groups: int, transposed: bool, first: bool,
+    n: int, size: Size, other: Size, channels: tuple[int, int], window: Window, groups: int, transposed: bool, order: str,
     dtype: Any,
 ) -> Product:  # fmt: skip
     """For ``n`` images of ``size``; transposed, of ``other`` size, to results of ``size``.
 
-    ``first``: they lie in memory channels-first.
+    ``order``: how they lie in memory, channels ``"last"`` or ``"first"``.
     """
     sizes = (size, other) if transposed else (size,)
     planned: Any = transposed_plan if transposed else forward_plan
     plan: Plan = planned(*sizes, *channels, window, groups)
-    first = first and not any(map(any, plan.padding))
-    if first:
-        plan = planned(*sizes, *channels, window, groups, True)
+    copied = any(map(any, plan.padding)) or order == "other"
+    if copied:
+        order = "groups" if groups > 1 else "last"
+    plan = planned(*sizes, *channels, window, groups, order)
     inner, outer, item = channels[0] // groups, channels[1] // groups, dtype.itemsize
     shape = tile(n * max(len(path.starts) for path in plan.paths), outer, dtype)
     height, width = measures(shape)
@@ -95,7 +96,7 @@ def product(
             for group in range(groups):
                 for column, count in columns:
                     here = group * outer + column
-                    panels.append((group * inner * plan.element * item, (here + shift) * item, packed, count * times, here))
+                    panels.append((group * plan.group * item, (here + shift) * item, packed, count * times, here))
                     packed += depth * width
         block = height * min(8, -(-rows // height))
         count = len(panels) - panel
@@ -111,7 +112,7 @@ def product(
     paths.append((0,) * _BLOCK + (blocks,))
     elements[-1, _AT], packed = packed, packed + inner * width
     return Product(
-        plan.padding, plan.size, first, plan.element * item, np.concatenate(starts), np.concatenate(places),
+        plan.padding, plan.size, order, plan.element * item, np.concatenate(starts), np.concatenate(places),
         np.concatenate(parts), np.array(paths), np.array(panels), elements, packed, most, shape,
     )  # fmt: skip
 
@@ -143,10 +144,10 @@ def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, wind
 def _follow(x: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int, transposed: bool) -> Array:
     n, channels = x.shape[:2]
     o = weight.shape[1] * groups if transposed else weight.shape[0]
-    first = x.flags.c_contiguous and channels > 4
-    p = product(n, size if transposed else x.shape[2:], x.shape[2:], (channels, o), window, groups, transposed, first, x.dtype)
+    order = "first" if x.flags.c_contiguous and channels > 4 else "last" if channels_last(x).flags.c_contiguous else "other"
+    p = product(n, size if transposed else x.shape[2:], x.shape[2:], (channels, o), window, groups, transposed, order, x.dtype)
     result = empty_images((n, o, *p.size), x.dtype)
-    padded = x if p.first else pad(x, p.padding)
+    padded = x if p.order == "first" else pad(x, p.padding, groups=groups if p.order == "groups" else 1)
     start = np.zeros(o, x.dtype) if bias is None else bias
     if p.times > 1:
         start = np.tile(start, p.times)

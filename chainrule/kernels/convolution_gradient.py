@@ -42,7 +42,7 @@ class Correlation(NamedTuple):
 @lru_cache(256)
 def correlation(n: int, size: Size, channels: int, out_channels: int, window: Window, groups: int, dtype: Any) -> Correlation:
     """For ``n`` images of ``size``."""
-    plan = forward_plan(size, channels, out_channels, window, groups)
+    plan = forward_plan(size, channels, out_channels, window, groups, "groups")
     (path,) = plan.paths
     outer = out_channels // groups
     times = neighbours(path, outer, dtype)
@@ -71,9 +71,9 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     n, channels, o = x.shape[0], x.shape[1], g.shape[1]
     c = correlation(n, x.shape[2:], channels, o, window, groups, x.dtype)
     path, inner, outer, elements = c.path, channels // groups, o // groups, prod(window.kernel)
-    padded, given = pad(x, c.padding, c.slack).reshape(n, -1), pad(g, ((0, 0),) * (g.ndim - 2)).reshape(n, -1)
+    padded, given = pad(x, c.padding, c.slack, groups).reshape(n, -1), pad(g, ((0, 0),) * (g.ndim - 2)).reshape(n, -1)
     weight, sums = empty((o, inner, *window.kernel), x.dtype), empty(c.sums, x.dtype)
-    _correlate(padded, path.starts, c.tiles, given, path.places, groups, inner, outer * c.times, c.share, c.shape, sums)
+    _correlate(padded, path.starts, c.tiles, given, path.places, groups, outer * c.times, c.share, c.shape, sums)
     to = weight.reshape(o, inner, elements)
     if c.times == 1:
         _unpack(sums, groups, c.rows, to)
@@ -87,16 +87,16 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
 
 @compiled
 def _correlate(
-    x: Any, starts: Any, tiles: Any, g: Any, places: Any, groups: int, inner: int, outer: int, share: int, shape: Any, sums: Any
+    x: Any, starts: Any, tiles: Any, g: Any, places: Any, groups: int, outer: int, share: int, shape: Any, sums: Any
 ) -> None:
     """Sums over positions for each panel, row and column of the weight: in a block ``share`` tiles of one panel and chunk."""
     blocks = sums.shape[0] * sums.shape[1] * ((len(tiles) + share - 1) // share)
-    parallel_for(_correlate_block, (x, starts, tiles, g, places, groups, inner, outer, share, shape, sums), blocks, 1)
+    parallel_for(_correlate_block, (x, starts, tiles, g, places, groups, outer, share, shape, sums), blocks, 1)
 
 
 @compiled
 def _correlate_block(
-    x: Any, starts: Any, tiles: Any, g: Any, places: Any, groups: int, inner: int, outer: int, share: int, shape: Any,
+    x: Any, starts: Any, tiles: Any, g: Any, places: Any, groups: int, outer: int, share: int, shape: Any,
     sums: Any, start: int, stop: int,
 ) -> None:  # fmt: skip
     height = len(shape[0])
@@ -113,7 +113,7 @@ def _correlate_block(
         its = tiles[division * share : (division + 1) * share]
         total = sums[part, index, division * share * height : (division + 1) * share * height]
         total[:] = 0
-        base, other = address(x) + group * inner * item, address(g) + (group * outer + column) * item
+        base, other = address(x) + group * (image // groups), address(g) + (group * outer + column) * item
         end = min((part + 1) * chunk, positions)
         for first in range(part * chunk, end, _POSITIONS):
             count = min(_POSITIONS, end - first)

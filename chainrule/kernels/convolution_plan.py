@@ -49,23 +49,27 @@ class Plan(NamedTuple):
     size: Size  # of the result
     paths: tuple[Path, ...]
     element: int  # the distance between the elements of a part: 1 but where channels lie first
+    group: int  # the distance between the groups of an image
 
 
 @lru_cache(256)
-def forward_plan(size: Size, channels: int, out_channels: int, window: Window, groups: int, first: bool = False) -> Plan:
-    """For a convolution of images of ``size``, which lie in memory channels-last, or if they need no padding ``first``."""
+def forward_plan(size: Size, channels: int, out_channels: int, window: Window, groups: int, order: str = "last") -> Plan:
+    """For a convolution of images of ``size``, which lie in memory in some ``order``.
+
+    That is channels ``"last"``, or ``"first"``, which is for images that need no padding, or group after group, ``"groups"``.
+    """
     padding, axes = [], []
     result = window.output_size(size)
     for n, m, k, s, (before, _), d in zip(size, result, *window, strict=True):
         padding.append((before, max(0, (m - 1) * s + d * (k - 1) + 1 - n - before)))
         positions = np.arange(m)
         axes.append([Axis(positions * s, positions, list(range(k)), [d * i for i in range(k)])])
-    return _plan(size, channels, out_channels, result, window.kernel, padding, axes, groups, first)
+    return _plan(size, channels, out_channels, result, window.kernel, padding, axes, groups, order)
 
 
 @lru_cache(256)
 def transposed_plan(
-    size: Size, g_size: Size, channels: int, out_channels: int, window: Window, groups: int, first: bool = False
+    size: Size, g_size: Size, channels: int, out_channels: int, window: Window, groups: int, order: str = "last"
 ) -> Plan:
     """For the transpose of a convolution, from results of ``g_size`` to images of ``size``.
 
@@ -87,7 +91,7 @@ def transposed_plan(
             along.append((quotients[its], its, elements, steps))
         padding.append((int(before), int(after)))
         axes.append([Axis(q + before, its, elements, [-i for i in steps]) for q, its, elements, steps in along])
-    return _plan(g_size, channels, out_channels, size, window.kernel, padding, axes, groups, first)
+    return _plan(g_size, channels, out_channels, size, window.kernel, padding, axes, groups, order)
 
 
 def _plan(
@@ -99,27 +103,30 @@ def _plan(
     padding: Sequence[tuple[int, int]],
     axes: Sequence[Sequence[Axis]],
     groups: int,
-    first: bool,
+    order: str,
 ) -> Plan:
     padded = [n + sum(p) for n, p in zip(size, padding, strict=True)]
-    pixel = 1 if first else channels
+    inner = channels // groups
+    pixel = {"last": channels, "first": 1, "groups": inner}[order]
     paths = []
     for along in product(*axes):
         starts = _outer([axis.starts for axis in along], padded) * pixel
         places = _outer([axis.places for axis in along], result) * out_channels
         elements = _outer([np.array(axis.elements, np.int64) for axis in along], kernel)
         shifts = [np.array(axis.shifts, np.int64) for axis in along]
-        length, last, step = channels // groups, shifts[-1], 0
-        if (
-            groups == 1 and not first and len(last) and (np.diff(last) == 1).all()
-        ):  # neighbours in the last dimension are one part
-            length, shifts[-1] = channels * len(last), last[:1]
-            if len(along[-1].starts) > 1 and (np.diff(along[-1].places) == 1).all():
+        length, last, step = inner, shifts[-1], 0
+        if order != "first" and pixel == inner and len(last) and (np.diff(last) == 1).all():
+            # neighbours in the last dimension are one part
+            length, shifts[-1] = inner * len(last), last[:1]
+            if groups == 1 and len(along[-1].starts) > 1 and (np.diff(along[-1].places) == 1).all():
                 step = int(along[-1].starts[1] - along[-1].starts[0]) * channels
         parts = _outer(shifts, padded) * pixel
         least = parts.min(initial=0)
         paths.append(Path(starts + least, places, elements, parts - least, length, len(along[-1].starts), step))
-    return Plan(tuple(padding), result, tuple(paths), int(np.prod(padded)) if first else 1)
+    pixels = int(np.prod(padded))
+    element = pixels if order == "first" else 1
+    group = {"last": inner, "first": inner * pixels, "groups": inner * pixels}[order]
+    return Plan(tuple(padding), result, tuple(paths), element, group)
 
 
 def _outer(numbers: Sequence[Array], size: Sequence[int]) -> Array:

@@ -27,25 +27,28 @@ _SQUARE = 32  # rows and columns that are transposed together: so many lines of 
 _PANEL = 128  # positions
 
 
-def pad(x: Array, padding: tuple[tuple[int, int], ...], slack: int = 0) -> Array:
+def pad(x: Array, padding: tuple[tuple[int, int], ...], slack: int = 0, groups: int = 1) -> Array:
     """(N, C, *size) as padded (N, *size, C); the same memory where that will do.
 
-    Behind it there are ``slack`` elements more that may be read.
+    Behind it there are ``slack`` elements more that may be read. If the channels are in several ``groups``, then these are
+    apart, (N G, *size, C / G): so what a group's window sees is near each other, and not in the same sets of a cache.
     """
+    if groups > 1 and x.flags.c_contiguous:
+        x, groups = x.reshape(len(x) * groups, -1, *x.shape[2:]), 1
     last = channels_last(x)
-    if last.flags.c_contiguous and not any(map(any, padding)) and not slack:
+    if groups == 1 and last.flags.c_contiguous and not any(map(any, padding)) and not slack:
         return last
     n, channels, *size = x.shape
     first = x.flags.c_contiguous and not last.flags.c_contiguous
     if first and any(padding[-1]) and size[-1] * x.itemsize < microkernel().VECTOR:
         return pad(channels_first(pad(x, ((0, 0),) * len(size))), padding, slack)  # rows too short to be transposed each alone
-    shape = (n, *(m + sum(p) for m, p in zip(size, padding, strict=True)), channels)
+    shape = (n * groups, *(m + sum(p) for m, p in zip(size, padding, strict=True)), channels // groups)
     out = empty((prod(shape) + slack,), x.dtype)[: prod(shape)].reshape(shape)
     before = [p[0] for p in padding]
     if not any(map(any, padding[1:])):  # then rows lie behind each other, and are taken for one
-        before, size, shape = [before[0] * prod(size[1:])], [prod(size)], (n, prod(shape[1:-1]), channels)
+        before, size, shape = [before[0] * prod(size[1:])], [prod(size)], (shape[0], prod(shape[1:-1]), shape[-1])
     ones = (1,) * (3 - len(size))
-    margin, whole = (*(0 for _ in ones), *before), out.reshape(n, *ones, *shape[1:])
+    margin, whole = (*(0 for _ in ones), *before), out.reshape(shape[0], *ones, *shape[1:])
     if first:
         _pad_first(x.reshape(n, channels, *ones, *size), margin, whole)
     else:
@@ -62,19 +65,26 @@ def _pad_last(x: Any, before: Any, out: Any) -> None:
 @compiled
 def _pad_last_block(x: Any, before: Any, out: Any, start: int, stop: int) -> None:
     depth, height, width, channels = x.shape[1:]
-    zero = x.dtype.type(0)
-    left, right = before[2] * channels, (before[2] + width) * channels
-    for row in range(start, stop):
+    groups, each, zero = len(out) // len(x), out.shape[4], x.dtype.type(0)
+    left, right = before[2] * each, (before[2] + width) * each
+    for task in range(start, stop):
+        group, row = task % groups, task // groups
         n, i, j = row // (out.shape[1] * out.shape[2]), row // out.shape[2] % out.shape[1], row % out.shape[2]
-        to = out[n, i, j].reshape(-1)
+        to = out[n * groups + group, i, j].reshape(-1)
         i, j = i - before[0], j - before[1]
         if 0 <= i < depth and 0 <= j < height:
             source = x[n, i, j].reshape(-1)
             for k in range(left):
                 to[k] = zero
             inside, beyond = to[left:right], to[right:]
-            for k in range(len(inside)):
-                inside[k] = source[k]
+            if groups == 1:
+                for k in range(len(inside)):
+                    inside[k] = source[k]
+            else:
+                for pixel in range(width):
+                    its, its_source = inside[pixel * each : (pixel + 1) * each], source[pixel * channels + group * each :]
+                    for k in range(len(its)):
+                        its[k] = its_source[k]
             for k in range(len(beyond)):
                 beyond[k] = zero
         else:
