@@ -85,15 +85,28 @@ def _product_tile(strided: bool) -> Any:
             with cgutils.for_range(builder, count) as part:
                 shift = builder.add(base, tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0))
                 starts = [builder.add(shift, tile.word(rows, m)) for m in range(high)]
-                with cgutils.for_range(builder, length) as element:
+
+                def add(first: Any, several: int, starts: list[Any] = starts) -> None:
                     at = builder.load(weight)
-                    factors = [tile.load(at, v * VECTOR) for v in range(wide)]
-                    builder.store(builder.add(at, _WORD(wide * VECTOR)), weight)
-                    distance = builder.mul(element.index, step if strided else _WORD(tile.size))
+                    factors = [[tile.load(at, (i * wide + v) * VECTOR) for v in range(wide)] for i in range(several)]
+                    builder.store(builder.add(at, _WORD(several * wide * VECTOR)), weight)
+                    distances = [
+                        builder.mul(builder.add(first, _WORD(i)), step if strided else _WORD(tile.size)) for i in range(several)
+                    ]
                     for m in range(high):
-                        x = tile.broadcast(builder.add(starts[m], distance))
-                        for v in range(wide):
-                            builder.store(tile.multiply_add(x, factors[v], builder.load(sums[m][v])), sums[m][v])
+                        for distance, its in zip(distances, factors, strict=True):
+                            x = tile.broadcast(builder.add(starts[m], distance))
+                            for v in range(wide):
+                                builder.store(tile.multiply_add(x, its[v], builder.load(sums[m][v])), sums[m][v])
+
+                # several at a time, where there are more rows than registers for where they begin
+                several = 4 if wide == 1 else 1
+                with cgutils.for_range(builder, builder.udiv(length, _WORD(several))) as loop:
+                    add(builder.mul(loop.index, _WORD(several)), several)
+                if several > 1:
+                    rest = builder.urem(length, _WORD(several))
+                    with cgutils.for_range(builder, rest) as loop:
+                        add(builder.add(builder.sub(length, rest), loop.index), 1)
             with builder.if_else(builder.icmp_signed(">=", columns, _WORD(wide * tile.lanes))) as (whole, partly):
                 with whole:
                     for m, result in enumerate(results):
