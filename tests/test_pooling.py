@@ -222,6 +222,9 @@ WINDOWS = [  # an image's size; length, stride, padding, dilation, ceil_mode of 
     ((13, 15), [(2, 2, 1, 3, False), (3, 1, 1, 2, True)]),
     ((13, 15), [5, 20]),
     ((170,), [(3, 3, 1, 1, True)]),
+    ((170,), [(2, 2, 0, 1, False)]),
+    ((171,), [(5, 1, 2, 1, False)]),
+    ((90,), [400]),
     ((5, 6, 9), [(2, 2, 0, 1, False), (3, 1, 1, 1, False), (2, 2, 0, 1, True)]),
     ((30, 30), [(17, 5, 8, 1, False), (20, 5, 8, 1, False)]),  # more than 256 elements
 ]

@@ -15,8 +15,7 @@ elements lie beyond its edges (``Seen``).
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from importlib import import_module
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -25,21 +24,16 @@ import numpy as np
 from ..core.arrays import Array
 from ..core.memory import empty
 from .layer import Native, address, array_at, borrow, compiled, give_back, parallel_for, vector_length
-from .layout import transpose_matrix
+from .layout import plane_tiles, transpose_matrix
 from .window import Size, Window, channels_last
 
 _NEAR = 32 << 10  # bytes of a strip's planes, where they are few and each is read several times
 _FAR = 192 << 10  # where they are many
 
 
-@cache
-def _tiles() -> Any:
-    return import_module("chainrule.kernels.plane_tile")
-
-
-plane_tile, dot_tile = Native("plane_tile", _tiles), Native("dot_tile", _tiles)
-seen_plane_tile, seen_dot_tile = Native("seen_plane_tile", _tiles), Native("seen_dot_tile", _tiles)
-load_rows, add_rows = Native("load_rows", _tiles), Native("add_rows", _tiles)
+plane_tile, dot_tile = Native("plane_tile", plane_tiles), Native("dot_tile", plane_tiles)
+seen_plane_tile, seen_dot_tile = Native("seen_plane_tile", plane_tiles), Native("seen_dot_tile", plane_tiles)
+load_rows, add_rows = Native("load_rows", plane_tiles), Native("add_rows", plane_tiles)
 
 
 # ---- what depends on shapes alone -----------------------------------------------------------------------
@@ -244,7 +238,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups
     start = np.zeros(o, x.dtype) if bias is None else np.ascontiguousarray(bias)
     y = empty((n, o, *result), x.dtype)
     _, shape = _panels(each, prod(result), x.dtype)
-    seen = seeing(size, channels, window, _tiles().VECTOR // x.itemsize, len(shape[1]), 1)
+    seen = seeing(size, channels, window, plane_tiles().VECTOR // x.itemsize, len(shape[1]), 1)
     if seen is not None:
         planes = channels * prod(size), prod(result)
         _multiply_seen(
@@ -289,13 +283,13 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     n, channels, o = x.shape[0], x.shape[1] // groups, g.shape[1]
     each, elements = o // groups, channels * prod(kernel)
     wide = -(-elements // -(-elements // 9))  # columns of a tile
-    high = min(each, max(1, min(4, _tiles().SUMS // wide)))
+    high = min(each, max(1, min(4, plane_tiles().SUMS // wide)))
     tiles = -(-each // high)
     share = min(tiles, max(1, 24 // high))  # tiles of outputs for which the image is spread once
     parts = -(-tiles // share)
     zero, (planes, apart) = x.dtype.type(0), _planes(g)
     shape = (zero,) * high, (zero,) * wide
-    seen = seeing(size, channels, window, _tiles().VECTOR // x.itemsize, 1, wide) if apart[1] == 1 else None
+    seen = seeing(size, channels, window, plane_tiles().VECTOR // x.itemsize, 1, wide) if apart[1] == 1 else None
     plan = spreading(size, channels, window, 16, x.itemsize)
     strips = n if seen else n * plan.strips
     chunks = max(1, min(-(-16 // (groups * parts)), strips))  # of strips, of which each has a sum
@@ -338,15 +332,15 @@ def _planes(g: Array) -> tuple[Array, tuple[int, int]]:
 
 def most_rows() -> int:
     """Of a tile of a weighted sum."""
-    return int(_tiles().SUMS) // 2
+    return int(plane_tiles().SUMS) // 2
 
 
 def _panels(rows: int, length: int, dtype: Any) -> tuple[int, Any]:
     """Into how many tiles the rows of a product are divided, each of ``length`` elements, and the shape of a tile."""
     panels = -(-rows // most_rows())
     high = -(-rows // panels)
-    lanes, zero = _tiles().VECTOR // dtype.itemsize, dtype.type(0)
-    vectors, wide = -(-length // lanes), min(8, _tiles().SUMS // high)
+    lanes, zero = plane_tiles().VECTOR // dtype.itemsize, dtype.type(0)
+    vectors, wide = -(-length // lanes), min(8, plane_tiles().SUMS // high)
     few = -(-wide // 2)
     if -(-vectors // few) * few * 1.1 < -(-vectors // wide) * wide:
         wide = few

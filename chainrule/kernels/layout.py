@@ -21,6 +21,12 @@ def microkernel() -> Any:
     return import_module("chainrule.kernels.microkernel")
 
 
+@cache
+def plane_tiles() -> Any:
+    """The module of the tiles of rows, imported at first use."""
+    return import_module("chainrule.kernels.plane_tile")
+
+
 transpose_part = Native("transpose_part", microkernel)
 
 _SQUARE = 32  # rows and columns that are transposed together: so many lines of the nearest cache are in use

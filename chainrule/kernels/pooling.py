@@ -16,8 +16,11 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..core.memory import empty
-from .layer import array_at, compiled, dense, kernel, parallel_for
+from .layer import Native, address, array_at, borrow, compiled, dense, give_back, kernel, parallel_for, vector_length
+from .layout import plane_tiles
 from .resampling import Taps
+
+load_rows = Native("load_rows", plane_tiles)
 
 
 class Windows:
@@ -27,7 +30,16 @@ class Windows:
         self.size, self.step = size, step
         self.first, self.count = first.astype(np.int64), count.astype(np.int64)
         self.longest = int(count.max())
+        self.regular = self._regular()
         self.pairs = size // 2 == len(first) and bool(np.all(first == np.arange(0, size - 1, 2)) and np.all(count == 2))
+
+    def _regular(self) -> tuple[int, int, int]:
+        """Of the first windows that are alike, and none longer: where they begin and end, and how far apart they are."""
+        begin = int(np.argmax(self.count))
+        apart = int(self.first[begin + 1] - self.first[begin]) if begin + 1 < len(self.first) else 1
+        alike = self.first[begin:] - self.first[begin] == apart * np.arange(len(self.first) - begin)
+        alike &= self.count[begin:] == self.longest
+        return begin, begin + int(np.argmin(np.append(alike, False))), apart
 
 
 @lru_cache(maxsize=256)
@@ -132,9 +144,11 @@ def scatter(g: Array, choice: Array, windows: tuple[Windows, ...]) -> Array:
 #
 # Images of fewer than three dimensions count as volumes with axes of 1, and all are taken for channels-last, (N, D, H, W, C):
 # channels-first they are N C volumes of one channel. Where there are many channels the inner loops go over them; where there
-# are few, over all windows of a plane, by a table of where these begin.
+# are few, over all windows of a plane, by a table of where these begin; and where there is one, over a row's windows that are
+# alike, if rows are long or some windows are cut off.
 
 _MANY = 16  # channels
+_LONG = 32  # windows of a row
 
 
 @max_pool.compiled(when=lambda x, windows: dense(x) and x.size >= 2048 and len(windows) <= 3)
@@ -149,6 +163,9 @@ def _(x: Array, windows: tuple[Windows, ...]) -> tuple[Array, Array]:
     if volumes.shape[-1] >= _MANY:
         axes = d.first, d.count, h.first, h.count, w.first, w.count
         _max_of_many(volumes, to, chosen, *axes, steps, longest)
+    elif volumes.shape[-1] == 1 and (len(w.first) >= _LONG or np.any(h.count < h.longest) or np.any(w.count < w.longest)):
+        axes = d.first, d.count, h.first, h.count, w.first, w.count
+        _max_of_rows(volumes, to, chosen, *axes, w.regular, steps, longest)
     else:
         _max_of_few(volumes, to, chosen, d.first, d.count, *_table(h, w, volumes.shape[-1]), steps, longest)
     return y, choice
@@ -376,6 +393,50 @@ def _clear(x: Any) -> None:
     zero = x.dtype.type(0)
     for e in range(len(x)):
         x[e] = zero
+
+
+@compiled
+def _max_of_rows(
+    x: Any, y: Any, which: Any, d: Any, ds: Any, h: Any, hs: Any, w: Any, ws: Any, regular: Any, steps: Any, longest: Any
+) -> None:
+    arguments = x, y, which, d, ds, h, hs, w, ws, regular, steps, longest
+    parallel_for(_max_of_rows_block, arguments, len(y) * len(d) * len(h), max(1, 8192 // max(1, len(w))))
+
+
+@compiled
+def _max_of_rows_block(
+    x: Any, y: Any, which: Any, d: Any, ds: Any, h: Any, hs: Any, w: Any, ws: Any, regular: Any, steps: Any, longest: Any,
+    start: int, stop: int,
+) -> None:  # fmt: skip
+    depth, height, width = x.shape[1:4]
+    begin, end, apart = regular
+    lowest, none = y.dtype.type(-np.inf), which.dtype.type(0)
+    gathered = borrow(x, end - begin + vector_length(x))
+    for row in range(start, stop):
+        j, i, n = row % len(h), row // len(h) % len(d), row // (len(h) * len(d))
+        best = array_at(y, y.ctypes.data + row * len(w) * y.itemsize, len(w))
+        chosen = array_at(which, which.ctypes.data + row * len(w) * which.itemsize, len(w))
+        for o in range(len(best)):
+            best[o], chosen[o] = lowest, none
+        for a in range(ds[i]):
+            for b in range(hs[j]):
+                number = (a * longest[0] + b) * longest[1]
+                line = ((n * depth + d[i] + a * steps[0]) * height + h[j] + b * steps[1]) * width
+                seen = array_at(x, x.ctypes.data + line * x.itemsize, width)
+                for c in range(longest[1]):
+                    elements = seen[w[begin] + c * steps[2] :]
+                    if apart != 1:
+                        count, to = end - begin, address(gathered)
+                        load_rows(address(elements), 0, apart, 0, count, to, 0, count, 1, lowest)
+                        elements = gathered
+                    _largest_with(elements, best[begin:end], chosen[begin:end], number + c)
+                for k in range(len(w) - (end - begin)):
+                    o = k if k < begin else k + end - begin
+                    for c in range(ws[o]):
+                        e = seen[w[o] + c * steps[2]]
+                        if e > best[o] or e != e:
+                            best[o], chosen[o] = e, number + c
+    give_back(gathered)
 
 
 @compiled

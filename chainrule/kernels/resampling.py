@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, cached_property, lru_cache
-from importlib import import_module
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
@@ -12,15 +11,10 @@ import numpy as np
 
 from ..core.arrays import Array, is_native
 from ..core.memory import empty
-from .layer import Native, address, array_at, compiled, dense, kernel, parallel_for
+from .layer import Native, address, array_at, borrow, compiled, dense, give_back, kernel, parallel_for
+from .layout import plane_tiles
 
-
-@cache
-def _tiles() -> Any:
-    return import_module("chainrule.kernels.plane_tile")
-
-
-sum_row, fill_row = Native("sum_row", _tiles), Native("fill_row", _tiles)
+sum_row, fill_row = Native("sum_row", plane_tiles), Native("fill_row", plane_tiles)
 
 
 class Taps:
@@ -263,8 +257,11 @@ def _map_both_block(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: 
     """First the rows that an output row is made of are added up, and then, from the cache, their elements."""
     _, height, width, inner = x.shape
     rows, columns, size, item = y.shape[1], y.shape[2], width * inner, x.itemsize
-    starts, index, weight, each, sums, runs = taps  # here, as counting references would take longer than to map a short line
-    memory = np.empty(size, x.dtype)
+    starts, index, weight, each, sums, runs = taps
+    # by their addresses, as counting references, which all threads count, would take longer than to map a short line
+    row_index, row_weight = _uncounted(row_index), _uncounted(row_weight)
+    starts, index, weight = _uncounted(starts), _uncounted(index), _uncounted(weight)
+    memory = borrow(x, size)
     for row in range(start, stop):
         n, o = row // rows, row % rows
         begin, first, last = x.ctypes.data + n * height * size * item, row_start[o], row_start[o + 1]
@@ -278,6 +275,12 @@ def _map_both_block(x: Any, y: Any, row_start: Any, row_index: Any, row_weight: 
             _map_line(array_at(x, at, size), out, starts, index, weight, each, sums, runs)
         else:
             _map_pixels(x, at, y, y.ctypes.data + row * columns * inner * item, starts, index, weight)
+    give_back(memory)
+
+
+@compiled
+def _uncounted(x: Any) -> Any:
+    return array_at(x, address(x), len(x))
 
 
 @compiled
