@@ -133,5 +133,17 @@ def test_logsumexp_of_infinities():
     np.testing.assert_array_equal(F.logsumexp(x, 1), [-np.inf, 1.0, np.inf])
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (300, 40)])
+def test_logsumexp_gradient_where_nothing_is_summed(shape):
+    x = np.zeros(shape)
+    x[1], x[2, 0] = -np.inf, -np.inf
+    v = cr.Variable(x)
+    F.logsumexp(v, 1).backward()
+    expected = np.full(shape, 1 / shape[1])
+    expected[1], expected[2] = 0, 1 / (shape[1] - 1)
+    expected[2, 0] = 0
+    np.testing.assert_allclose(v.grad, expected)
+
+
 def test_sigmoid_keeps_small_values():
     assert math.isclose(F.sigmoid(np.array([-80.0], np.float32))[0], math.exp(-80), rel_tol=1e-6)

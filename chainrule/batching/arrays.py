@@ -270,13 +270,17 @@ for _function in (
 
 @batches(linalg._solve_matrix)
 def _solve_matrix(level: Level, operands: Any, lu: Any) -> Any:
-    ndim = max(2, *(x.ndim for x in operands))
-    a, b = (aligned(x, ndim, level) for x in operands)
-    return linalg._solve_matrix([a, b], lu)
+    a, b = operands
+    if b.ndim == 1:
+        return np.squeeze(_solve_matrix(level, [a, np.expand_dims(b, -1)], lu), -1)
+    ndim = max(a.ndim, b.ndim)
+    return linalg._solve_matrix([aligned(a, ndim, level), aligned(b, ndim, level)], lu)
 
 
 @batches(linalg._solve_constant)
 def _solve_constant(level: Level, b: Any, a: Any, lu: Any) -> Any:
+    if b.ndim == 1:
+        return np.squeeze(_solve_constant(level, np.expand_dims(b, -1), a, lu), -1)
     ndim = max(a.ndim, b.ndim)
     return linalg._solve_constant(aligned(b, ndim, level), aligned(a, ndim, level), lu)
 

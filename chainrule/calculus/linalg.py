@@ -40,6 +40,8 @@ from ..kernels.lapack import LU, inverse_of_lower, is_factorised
 from ..kernels.layer import dense
 from ..kernels.matmul import matmul
 from ..kernels.reduction import squares
+from .linear_algebra import outer_product
+from .reductions import restored
 
 # ---- parts of the formulas ------------------------------------------------------------------------------
 
@@ -137,7 +139,7 @@ composite(np.linalg.inv)(lambda a: _inverse_of(a, _factorised(a)))
 
 @primitive
 def _solve_matrix(operands: Sequence[Any], lu: LU | None) -> Any:
-    """A⁻¹ B."""
+    """A⁻¹ B; of a single A also A⁻¹ b."""
     a, b = operands
     return kernel.solve(a, b) if lu is None else lu.solve(b)
 
@@ -151,17 +153,18 @@ def _solve_constant(b: Any, a: Any, lu: LU | None) -> Any:
 @composite(np.linalg.solve)
 def _solve(a: Any, b: Any) -> Any:
     a, b = as_array(a), as_array(b)
-    if b.ndim == 1:
+    if b.ndim == 1 != a.ndim - 1:
         return np.squeeze(_solve(a, b[:, None]), -1)
-    fits = np.result_type(a.dtype, b.dtype) == a.dtype and a.shape[-1:] == b.shape[-2:-1] and a.shape[:-2] in ((), b.shape[:-2])
-    lu = _factorised(a) if fits else None
+    rows = b.shape[0] if b.ndim == 1 else b.shape[-2] if b.ndim else None
+    fits = a.shape[-1:] == (rows,) and a.shape[:-2] in ((), b.shape[:-2])
+    lu = _factorised(a) if fits and (a.dtype == b.dtype or np.result_type(a.dtype, b.dtype) == a.dtype) else None
     return _solve_constant(b, a, lu) if is_native(a) else _solve_matrix([a, b], lu)
 
 
 def _solve_operands(g: Any, ans: Any, operands: Sequence[Any], operands_shapes: Any, lu: LU | None) -> Any:
     """B̄ = A⁻ᵀ g and Ā = -B̄ xᵀ, which share one system; [Giles] 2.3.1."""
     of_b = _solve_matrix([operands[0].mT, g], lu and lu.mT)
-    return -(of_b @ ans.mT), of_b
+    return -(outer_product(of_b, ans) if ans.ndim == 1 else of_b @ ans.mT), of_b
 
 
 define_rule(_solve_matrix, operands=_solve_operands)
@@ -473,8 +476,7 @@ def _power_norm(x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
 
 def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
     """(|x| / ‖x‖)^(p-1) times the sign of x, which is 0 at 0."""
-    if not keepdims and len(axis) < x.ndim:
-        g, ans = np.expand_dims(g, axis), np.expand_dims(ans, axis)
+    g, ans = (restored(y, axis if len(axis) < x.ndim else None, keepdims, x.shape) for y in (g, ans))
     if ord == 2:
         return in_used_memory(np.multiply)(_conj(x), as_array(g * _inverse(ans)))
     zero = unwrap(x) == 0

@@ -21,7 +21,7 @@ from .constants import named
 def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
     """G yᵀ."""
     if y.ndim == 1:
-        return g * y if len(x_shape) == 1 else _outer_product(g, y)
+        return g * y if len(x_shape) == 1 else outer_product(g, y)
     if len(x_shape) == 1:
         return y @ g if y.ndim == 2 else np.squeeze(y @ np.expand_dims(g, -1), -1)
     return kernel.matmul(g, y.swapaxes(-1, -2))
@@ -30,7 +30,7 @@ def _matmul_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
 def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     """xᵀ g; where y is one matrix for a stack of x, as one product over all rows."""
     if x.ndim == 1:
-        return g * x if len(y_shape) == 1 else _outer_product(x, g)
+        return g * x if len(y_shape) == 1 else outer_product(x, g)
     if len(y_shape) == 1:
         return x.swapaxes(0, 1) @ g if x.ndim == 2 else np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
     if len(y_shape) == 2 and x.ndim > 2:
@@ -39,9 +39,9 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     return kernel.matmul(x.swapaxes(-1, -2), g)
 
 
-def _outer_product(x: Any, y: Any) -> Any:
+def outer_product(x: Any, y: Any) -> Any:
     """The products of each two elements along the last axes."""
-    return kernel.matmul(np.expand_dims(x, -1), np.expand_dims(y, -2))
+    return kernel.matmul(x.reshape(*x.shape, 1), y.reshape(*y.shape[:-1], 1, y.shape[-1]))
 
 
 define_rule(np.matmul, linear="separately", kernel=kernel.matmul, x=_matmul_x, y=_matmul_y)

@@ -27,7 +27,7 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def _restored(x: Any, axis: Axis, keepdims: Any, shape: tuple[int, ...]) -> Any:
+def restored(x: Any, axis: Axis, keepdims: Any, shape: tuple[int, ...]) -> Any:
     """A reduction's result with the reduced axes of ``shape`` put back, of length 1, so that it broadcasts to ``shape``."""
     if axis is None or (keepdims is not _NOTHING and keepdims):
         return x
@@ -42,7 +42,7 @@ def axis_slice(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
 
 def _spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: Any, where: Any) -> Any:
     """The transpose of a sum: the gradient at each element that was summed."""
-    g = spread(_restored(g, axis, keepdims, shape), shape)
+    g = spread(restored(g, axis, keepdims, shape), shape)
     return g if _everywhere(where) else np.where(where, g, g.dtype.type(0))
 
 
@@ -72,7 +72,7 @@ define_rule(np.sum, linear="jointly", a=lambda g, a_shape, axis, keepdims, where
 
 
 def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
-    g = _restored(g, axis, keepdims, a_shape)
+    g = restored(g, axis, keepdims, a_shape)
     return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, True, where)
 
 
@@ -89,12 +89,12 @@ def _scaled_deviation(factor: Any, a: Any, axis: Axis, ddof: Any, where: Any, co
 
 
 def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
-    return _scaled_deviation(2 * _restored(g, axis, keepdims, a.shape), a, axis, ddof, where, correction)
+    return _scaled_deviation(2 * restored(g, axis, keepdims, a.shape), a, axis, ddof, where, correction)
 
 
 def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
-    g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
+    g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
     return _scaled_deviation(g / np.where(ans == 0, ans.dtype.type(1), ans), a, axis, ddof, where, correction)
 
 
@@ -106,7 +106,7 @@ define_rule(np.std, a=_std, ignores=("dtype",), kernel=variance.standard_deviati
 
 def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
     a, ans = unwrap(a), unwrap(ans)  # they are compared, which has no gradient
-    g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
+    g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
     if _everywhere(where):
         return divided(g, ans, a)
     chosen = (a == ans) & where
@@ -136,13 +136,13 @@ def _products_before(a: Any) -> Any:
 
 def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
     """The product of all the others: ans / a, or where an element is zero the product of those before and after."""
-    g = _restored(g, axis, keepdims, a.shape)
+    g = restored(g, axis, keepdims, a.shape)
     if not _everywhere(where):
         kept = np.where(where, a, a.dtype.type(1))
-        product = _restored(ans, axis, keepdims, a.shape)
+        product = restored(ans, axis, keepdims, a.shape)
         return np.where(where, _prod(g, product, kept, axis, True, True, initial), g.dtype.type(0))
     if everywhere(a != 0):
-        return g * _restored(ans, axis, keepdims, a.shape) / a
+        return g * restored(ans, axis, keepdims, a.shape) / a
     g = g if initial is _NOTHING else g * initial
     axes = _axes(axis, a.ndim)
     kept = tuple(i for i in range(a.ndim) if i not in axes)

@@ -11,7 +11,7 @@ from ..core.variable import Variable
 from ..dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, define_rule, primitive, unwrap
 from .elementwise import share
 from .indexing import put_item
-from .reductions import _everywhere, _restored, scan_back
+from .reductions import _everywhere, restored, scan_back
 
 # ---- reduce and accumulate ------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ def _reduce_logarithms(ufunc: np.ufunc, exp: Any) -> Any:
         return ufunc.reduce(a, axis=axis, keepdims=keepdims, **({} if _everywhere(where) else {"where": where}))
 
     def derivative(g: Any, ans: Any, a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
-        g, ans = (_restored(x, axis, keepdims, a.shape) for x in (g, ans))
+        g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
         shares = share(g, ans, a if _everywhere(where) else np.where(where, a, a.dtype.type(-np.inf)), exp)
         return shares if _everywhere(where) else np.where(where, shares, shares.dtype.type(0))
 

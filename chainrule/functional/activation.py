@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calculus.reductions import restored
 from ..core.arrays import Array, is_native, sum_to
 from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import activation as numbers
@@ -764,10 +765,13 @@ def logsumexp(input: Array, dim: Axes, keepdim: bool = False) -> Array:
     return y if keepdim else np.asarray(np.squeeze(y, axis=dim))
 
 
-define_rule(
-    logsumexp,
-    input=lambda g, input, dim, keepdim: softmax(input, dim) * (g if keepdim else np.expand_dims(g, dim)),
-)
+def _logsumexp(g: Any, ans: Any, input: Any, dim: Axes, keepdim: bool) -> Any:
+    """What each element adds; nothing does where the sum is empty, or of exp(-inf) alone."""
+    g, ans = (restored(x, dim, keepdim, input.shape) for x in (g, ans))
+    return kernels.share(g, input, np.where(np.isneginf(unwrap(ans)), 0, ans))
+
+
+define_rule(logsumexp, input=_logsumexp)
 
 
 def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:

@@ -6,6 +6,7 @@ NumPy's transposed are: what is factorised is each matrix's transpose, where it 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -54,8 +55,11 @@ class LU:
         return made
 
     def solve(self, b: Array) -> Array:
-        """The solutions x of a x = b, of (..., n, m); of one matrix for any stack of b."""
+        """The solutions x of a x = b, of (..., n, m), or (n,); of one matrix for any stack of b."""
         self._require_regular()
+        if b.ndim == 1:
+            x, _ = routine("getrs", self.dtype)(self._factors[0].T, self._pivots[0], b, trans=not self._transposed)
+            return x  # type: ignore[no-any-return]
         getrs, columns = routine("getrs", self.dtype), np.array(b.mT, self.dtype, order="C")
         each = columns.reshape(len(self._factors), -1, b.shape[-2])
         for factors, pivots, x in zip(self._factors, self._pivots, each, strict=True):
@@ -75,7 +79,7 @@ class LU:
         """The determinants' signs, and the logarithms of their absolute values."""
         diagonal = self._factors.diagonal(0, -2, -1)
         exchanged = np.array(self._pivots) != np.arange(self.shape[-1])
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore") if self._singular else nullcontext():
             logarithms = np.log(np.abs(diagonal)).sum(-1)
         signs = np.sign(diagonal).prod(-1) * (1 - 2 * (exchanged.sum(-1) % 2))
         return signs.astype(self.dtype, copy=False).reshape(self.shape[:-2]), logarithms.reshape(self.shape[:-2])

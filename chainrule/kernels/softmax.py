@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array
+from ..core.arrays import Array, ndarray
 from ..core.memory import empty
+from .elementwise import elementwise
 from .layer import array_at, compiled, dense, inlined, kernel, parallel_for
 from .math import exp_below_zero, log
 
@@ -60,9 +61,22 @@ def logsumexp(x: Array, axis: Axes) -> Array:
         with np.errstate(divide="ignore"):
             return np.log(np.sum(x, axis=axis, keepdims=True))
     top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    with np.errstate(divide="ignore"):  # the logarithm of no element, or of none but exp(-inf)
+    if top.__class__ is ndarray and np.isfinite(top).all():
         return np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    with np.errstate(divide="ignore"):  # the logarithm of none but exp(-inf)
+        return np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+
+
+@inlined
+def _share(g: Any, x: Any, y: Any) -> Any:
+    return g * exp_below_zero(x - y)
+
+
+@elementwise(_share, arrays=3)
+def share(g: Any, x: Any, y: Any) -> Any:
+    """The gradient of the logarithm y of a sum of exponentials: g exp(x - y)."""
+    return g * np.exp(x - y)
 
 
 # ---- compiled -------------------------------------------------------------------------------------------

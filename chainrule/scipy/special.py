@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
+from .. import functional
 from ..calculus.special import polygamma, zeta
+from ..core.arrays import as_array, is_native
 from ..core.batched import somewhere
 from ..dispatch import define_rule, primitive, unwrap
 
@@ -34,6 +36,13 @@ def logsumexp(a: Any, axis: Axes = None, b: Any = None, keepdims: bool = False, 
     >>> logsumexp(np.array([1000.0, 1000.0]))
     np.float64(1000.6931471805599)
     """
+    a = as_array(a)
+    a = a if a.dtype.kind in "fc" else a.astype(float)
+    if b is None and not return_sign and a.dtype.kind == "f":
+        if axis is None:
+            a, axis = (a, tuple(range(a.ndim))) if keepdims else (np.reshape(a, -1), 0)
+        found = functional.logsumexp(a, axis, keepdims)
+        return found[()] if is_native(found) else found
     if b is not None:
         a, b = np.broadcast_arrays(a, b)
         a = np.where(b == 0, -np.inf, a)  # as SciPy has it: what is multiplied by 0 may even be infinite
