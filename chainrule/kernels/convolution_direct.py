@@ -39,7 +39,7 @@ class Product(NamedTuple):
     step: int  # the distance between the elements of a part
     starts: Array  # of the rows of all paths
     places: Array
-    parts: Array
+    parts: Array  # and of their weights
     paths: Array
     panels: Array
     elements: Array
@@ -68,12 +68,12 @@ def product(
     """
     sizes = (size, other) if transposed else (size,)
     planned: Any = transposed_plan if transposed else forward_plan
-    plan: Plan = planned(*sizes, *channels, window, groups)
-    copied = any(map(any, plan.padding)) or order == "other"
-    if copied:
-        order = "groups" if groups > 1 else "last"
-    plan = planned(*sizes, *channels, window, groups, order)
     inner, outer, item = channels[0] // groups, channels[1] // groups, dtype.itemsize
+    plan: Plan = planned(*sizes, *channels, window, groups)
+    apart = _is_less(n, planned(*sizes, *channels, window, groups, inside=True), plan, outer, dtype)
+    if (apart and order == "first") or any(map(any, plan.padding)) or order == "other":  # it is copied
+        order = "groups" if groups > 1 else "last"
+    plan = planned(*sizes, *channels, window, groups, order, apart)
     shape = tile(n * max(len(path.starts) for path in plan.paths), outer, dtype)
     height, width = measures(shape)
     columns = [(c, min(width, outer - c)) for c in range(0, outer, width)]
@@ -85,36 +85,59 @@ def product(
     panels: list[tuple[int, ...]] = []
     elements = np.zeros((prod(window.kernel) + 1, 5), np.int64)
     packed = blocks = most = 0
-    for alone, times, copies in _merged(plan.paths, outer, dtype):
-        path = together(alone, times)
-        depth, rows = len(path.parts) * path.length, max(1, n * len(path.starts))
+    for alone, times, copies in [_whole(window, inner, transposed)] if apart else _merged(plan.paths, outer, dtype):
+        depth = len(alone.elements) * inner + (times - 1) * len(alone.parts) * alone.step
         panel = len(panels)
         for its, shift in copies:
             for k, element in enumerate(its):
                 part, within = divmod(k * inner, alone.length)
-                elements[element] = (packed, depth * width, part * path.length + within, times, alone.step * width + outer)
+                first = part * (alone.length + (times - 1) * alone.step) + within
+                elements[element] = (packed, depth * width, first, times, alone.step * width + outer)
             for group in range(groups):
                 for column, count in columns:
                     here = group * outer + column
                     panels.append((group * plan.group * item, (here + shift) * item, packed, count * times, here))
                     packed += depth * width
-        block = height * min(8, -(-rows // height))
-        count = len(panels) - panel
-        share = -(-count // min(count, -(-16 * block // rows)))
-        paths.append(
-            (sum(map(len, starts)), len(path.starts), sum(map(len, parts)), len(path.parts), path.length, panel, count, share,
-             block, depth, blocks)
-        )  # fmt: skip
-        blocks += -(-rows // block) * -(-count // share)
-        most = max(most, times)
-        for table, values in ((starts, path.starts), (places, path.places), (parts, path.parts)):
-            table.append(values * item)
+        count, most = len(panels) - panel, max(most, times)
+        for path in plan.paths if apart else [together(alone, times)]:
+            rows = max(1, n * len(path.starts))
+            block = height * min(8, -(-rows // height))
+            share = -(-count // min(count, -(-16 * block // rows)))
+            paths.append(
+                (sum(map(len, starts)), len(path.starts), sum(map(len, parts)), len(path.parts), path.length, panel, count,
+                 share, block, len(path.parts) * path.length, blocks)
+            )  # fmt: skip
+            blocks += -(-rows // block) * -(-count // share)
+            if apart:  # of each part, the place of its first element among all
+                weights = np.argsort(alone.elements)[path.elements[:: path.length // inner]] * inner
+            else:
+                weights = np.arange(len(path.parts)) * path.length
+            starts.append(path.starts * item)
+            places.append(path.places * item)
+            parts.append(np.stack([path.parts, weights * width], axis=1) * item)
     paths.append((0,) * _BLOCK + (blocks,))
     elements[-1, _AT], packed = packed, packed + inner * width
     return Product(
         plan.padding, plan.size, order, plan.element * item, np.concatenate(starts), np.concatenate(places),
         np.concatenate(parts), np.array(paths), np.array(panels), elements, packed, most, shape,
     )  # fmt: skip
+
+
+def _is_less(n: int, apart: Plan, whole: Plan, outer: int, dtype: Any) -> bool:
+    """Whether it is much less work to leave out what lies beyond the edges of ``n`` images, in products ``apart``."""
+    if len(whole.paths) > 1 or len(apart.paths) == 1 or neighbours(whole.paths[0], outer, dtype) > 1:
+        return False
+    tall = microkernel().HEIGHTS[0]
+    less, more = (sum(-(-n * len(path.starts) // tall) * len(path.elements) for path in plan.paths) for plan in (apart, whole))
+    return bool(less < 0.85 * more)
+
+
+def _whole(window: Window, inner: int, transposed: bool) -> tuple[Path, int, list[tuple[Array, int]]]:
+    """As ``_merged``: how the elements of the kernel are packed of which each product takes some."""
+    none, elements = np.zeros(0, np.int64), np.arange(prod(window.kernel))
+    if transposed:  # so that neighbours in an image are neighbours here
+        elements = elements[::-1]
+    return Path(none, none, elements, none, inner, 1, 0), 1, [(elements, 0)]
 
 
 def _merged(paths: Sequence[Path], outer: int, dtype: Any) -> list[tuple[Path, int, list[tuple[Array, int]]]]:
@@ -262,7 +285,7 @@ def _multiply_block(
                     n, p = n + 1, 0
         panel = (block - path[_BLOCK]) % divisions * share
         last = path[_PANEL] + min(panel + share, path[_PANELS])
-        its_parts = address(parts) + 8 * path[_PART]
+        its_parts = address(parts) + 16 * path[_PART]
         some = (
             tall if path[_PANELS] * depth * width * item < _NEAREST else height
         )  # all panels for a tile, or all tiles for a panel

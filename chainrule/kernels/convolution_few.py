@@ -113,7 +113,7 @@ def _multiply_block(weight: Any, bias: Any, seen: Any, y: Any, ends: Any, shape:
     """Tiles of outputs by positions, which are turned round on their way to the result."""
     lanes, item, zero = vector_length(y), y.itemsize, y.dtype.type(0)
     tall, width, row = len(shape[0]), seen.shape[1], weight.shape[1] * weight.itemsize
-    none, whole, begins = np.zeros(width, y.dtype), np.zeros(1, np.int64), np.empty(tall, np.int64)
+    none, whole, begins = np.zeros(width, y.dtype), np.zeros(2, np.int64), np.empty(tall, np.int64)
     tile, within = np.empty((tall, width), y.dtype), np.arange(tall) * (width * item)
     for o in range(start * tall, min(stop * tall, len(weight)), tall):
         there = min(tall, len(weight) - o)

@@ -29,6 +29,18 @@ class Axis(NamedTuple):
     elements: list[int]
     shifts: list[int]
 
+    def inside(self, size: int) -> list[Axis]:
+        """Of rows that start in an image of ``size`` without padding: those that see the same elements inside, one by one."""
+        seen = self.starts[:, None] + np.array(self.shifts, np.int64)
+        there = (seen >= 0) & (seen < size)
+        ends = [*(np.flatnonzero(np.any(there[1:] != there[:-1], axis=1)) + 1), len(there)]
+        parts = []
+        for begin, end in zip([0, *ends], ends, strict=False):
+            which = np.flatnonzero(there[begin])
+            elements, shifts = ([values[i] for i in which] for values in (self.elements, self.shifts))
+            parts.append(Axis(self.starts[begin:end], self.places[begin:end], elements, shifts))
+        return parts
+
 
 class Path(NamedTuple):
     """The rows that see the same elements of the kernel."""
@@ -53,24 +65,30 @@ class Plan(NamedTuple):
 
 
 @lru_cache(256)
-def forward_plan(size: Size, channels: int, out_channels: int, window: Window, groups: int, order: str = "last") -> Plan:
+def forward_plan(
+    size: Size, channels: int, out_channels: int, window: Window, groups: int, order: str = "last", inside: bool = False
+) -> Plan:
     """For a convolution of images of ``size``, which lie in memory in some ``order``.
 
     That is channels ``"last"``, or ``"first"``, which is for images that need no padding, or group after group, ``"groups"``.
+    ``inside``: without padding, rows that see the same elements of the kernel inside being a path; else all are one.
     """
-    padding, axes = [], []
+    padding: list[tuple[int, int]] = []
+    axes: list[list[Axis]] = []
     result = window.output_size(size)
     for n, m, k, s, (before, _), d in zip(size, result, *window, strict=True):
-        padding.append((before, max(0, (m - 1) * s + d * (k - 1) + 1 - n - before)))
         positions = np.arange(m)
-        axes.append([Axis(positions * s, positions, list(range(k)), [d * i for i in range(k)])])
+        along = Axis(positions * s - (before if inside else 0), positions, list(range(k)), [d * i for i in range(k)])
+        padding.append((0, 0) if inside else (before, max(0, (m - 1) * s + d * (k - 1) + 1 - n - before)))
+        axes.append(along.inside(n) if inside else [along])
     return _plan(size, channels, out_channels, result, window.kernel, padding, axes, groups, order)
 
 
 @lru_cache(256)
 def transposed_plan(
-    size: Size, g_size: Size, channels: int, out_channels: int, window: Window, groups: int, order: str = "last"
-) -> Plan:
+    size: Size, g_size: Size, channels: int, out_channels: int, window: Window, groups: int, order: str = "last",
+    inside: bool = False,
+) -> Plan:  # fmt: skip
     """For the transpose of a convolution, from results of ``g_size`` to images of ``size``.
 
     The image's position i, and the kernel's element k, belong to the result's position j where i + padding = s j + d k.
@@ -89,8 +107,11 @@ def transposed_plan(
                 before = max(before, steps[0] - quotients[its[0]])
                 after = max(after, quotients[its[-1]] - steps[-1] - (m - 1))
             along.append((quotients[its], its, elements, steps))
+        if inside:
+            before = after = 0
         padding.append((int(before), int(after)))
-        axes.append([Axis(q + before, its, elements, [-i for i in steps]) for q, its, elements, steps in along])
+        alone = [Axis(q + before, its, elements, [-i for i in steps]) for q, its, elements, steps in along]
+        axes.append([part for axis in alone for part in axis.inside(m)] if inside else alone)
     return _plan(g_size, channels, out_channels, size, window.kernel, padding, axes, groups, order)
 
 

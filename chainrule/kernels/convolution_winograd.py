@@ -176,7 +176,7 @@ def _multiply(seen: Any, count: int, factors: Any, products: Any, shape: Any) ->
     """The 36 products (tiles, C) (C, width), of so many tiles that those at hand are within the arrays."""
     height, channels, width, item = len(shape[0]), seen.shape[2], factors.shape[2], seen.itemsize
     begins, ends = np.arange(height) * (channels * item), np.arange(height) * (width * item)
-    zeros, whole = np.zeros(width, seen.dtype), np.zeros(1, np.int64)
+    zeros, whole = np.zeros(width, seen.dtype), np.zeros(2, np.int64)
     for e in range(36):
         for t in range(0, count, height):
             base = address(seen) + (e * seen.shape[1] + t) * channels * item

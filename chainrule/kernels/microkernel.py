@@ -54,11 +54,11 @@ def _product_tile(strided: bool) -> Any:
         Args:
             base: an address in x.
             rows: the address of the distance of each row m from ``base``.
-            parts: the address of the distance of each part p from a row's beginning.
+            parts: the address of the distances of each part p from a row's beginning, and of its weights from ``weights``.
             count: how many parts.
             length: how many elements of x a part has.
             step: their distance, where it is ``strided``; else they lie one after the other.
-            weights: the address of a contiguous (count length, width) matrix.
+            weights: the address of contiguous (length, width) matrices.
             bias: the address of as many numbers as there are columns.
             out: an address in the result.
             places: the address of the distance of each row of the result from ``out``.
@@ -81,9 +81,11 @@ def _product_tile(strided: bool) -> Any:
             for result in results:
                 for v in range(wide):
                     tile.expect(result, v * VECTOR)
-            weight = cgutils.alloca_once_value(builder, weights)
+            weight = cgutils.alloca_once(builder, _WORD)
             with cgutils.for_range(builder, count) as part:
-                shift = builder.add(base, tile.word(builder.add(parts, builder.mul(part.index, _WORD(8))), 0))
+                its = builder.add(parts, builder.mul(part.index, _WORD(16)))
+                shift = builder.add(base, tile.word(its, 0))
+                builder.store(builder.add(weights, tile.word(its, 1)), weight)
                 starts = [builder.add(shift, tile.word(rows, m)) for m in range(high)]
 
                 def add(first: Any, several: int, starts: list[Any] = starts) -> None:
