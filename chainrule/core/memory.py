@@ -77,12 +77,16 @@ def _without_gaps(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -
 
 def empty_images(shape: tuple[int, ...], dtype: Any) -> Array:
     """An array (N, C, *size) with any contents, whose channels lie last in memory."""
-    n, channels, *size = shape
-    last, item = (n, *size, channels), np.dtype(dtype).itemsize
-    if prod(shape) * item < LARGE:
-        return np.moveaxis(np.empty(last, dtype), -1, 1)
-    strides = [prod(last[i + 1 :]) * item for i in range(len(last))]
-    return np.ndarray(shape, dtype, _lease(prod(shape) * item), 0, (strides[0], strides[-1], *strides[1:-1]))
+    item = np.dtype(dtype).itemsize
+    size, strides = _channels_last(shape, item)
+    return np.ndarray(shape, dtype, None if size < LARGE else _lease(size), 0, strides)
+
+
+@lru_cache(maxsize=1024)
+def _channels_last(shape: tuple[int, ...], item: int) -> tuple[int, tuple[int, ...]]:
+    """The bytes and the strides of images whose channels lie last."""
+    strides = [item * prod(shape[i + 1 :]) * shape[1] for i in range(1, len(shape))]
+    return prod(shape) * item, (item * prod(shape[1:]), item, *strides[1:])
 
 
 def _copy_large(x: Array) -> Array:

@@ -339,7 +339,8 @@ def _computation(rule: Rule, inputs: Iterable[str], of_sequence: bool) -> str:
     )
     if isinstance(rule.function, np.ufunc):
         return f"({'_kernel if _large else ' if rule.kernel else ''}_function)({arguments})"
-    native = " and ".join((f"{{*map(type, {x})}} == _native" if of_sequence else f"{x}.__class__ is _ndarray") for x in inputs)
+    plain = "{{*map(type, {0})}} == _native" if of_sequence else "({0}.__class__ is _ndarray or {0} is None)"
+    native = " and ".join(plain.format(x) for x in inputs)
     bound = ", ".join(f"{name!r}: {name}" for name in rule.parameters)
     call = f"_function({arguments})"
     if rule.kernel is not None:  # its options may stand in another order
