@@ -110,6 +110,19 @@ def test_groups_of_few_channels(each, size, window):
             close(kernels.convolve_weight(a, h, window, groups), expected_weight, tolerance)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_one_group_of_few_channels_to_many(channels):
+    x, weight = (rng.standard_normal(s).astype("f4") for s in ((2, channels, 19, 21), (48, channels, 3, 3)))
+    window = Window.of((3, 3), 1, 1)
+    expected = kernels.convolve.reference(x, weight, None, window, 1)
+    g = rng.standard_normal(expected.shape).astype("f4")
+    for a, h in ((x, g), (channels_last(x), channels_last(g))):
+        close(kernels.convolve(a, weight, None, window, 1), expected, 1e-5)
+        expected_input = kernels.convolve_input.reference(g, weight, None, (19, 21), window, 1)
+        close(kernels.convolve_input(h, weight, None, (19, 21), window, 1), expected_input, 1e-5)
+        close(kernels.convolve_weight(a, h, window, 1), kernels.convolve_weight.reference(x, g, window, 1), 1e-5)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_pixels_of_many_channels_to_few(stride):
     x, weight, bias = (rng.standard_normal(s).astype("f4") for s in ((2, 50, 19, 21), (3, 50, 1, 1), 3))

@@ -176,14 +176,14 @@ def _turned(channel: Array, by: Array, each: int) -> Array:
 # ---- the three products ---------------------------------------------------------------------------------
 
 
-def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, transposed: bool = False) -> bool:
+def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, groups: int, transposed: bool = False) -> bool:
     """Whether groups have so few channels, as many as results, and there are enough to fill vectors, and these are better here.
 
     That is where channels lie last, and where ``convolution_planes`` would have to copy small images, or to gather for a
     ``transposed`` one, or cannot be had.
     """
     channels, each, lanes = x.shape[1], weight[1], microkernel().VECTOR // x.itemsize
-    if not (weight[0] == channels >= lanes and each < lanes and lanes % each == 0):
+    if not (channels == weight[0] == each * groups and channels >= lanes and each < lanes and lanes % each == 0):
         return False
     if not x.flags.c_contiguous or x.ndim > 4 or each > 4:
         return True
