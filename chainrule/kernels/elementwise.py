@@ -9,9 +9,10 @@ channel is never copied to the result's shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from ..core.arrays import Array, ndarray
 from ..core.memory import empty, empty_like
 from .layer import Compiled, Kernel, address, array_at, enabled, exact, parallel_for
 
-_BLOCK = 8192
+#: Elements of a block, at least, and blocks, at most: the last one to be done is waited for.
+_BLOCK, _BLOCKS = 8192, 64
 #: Elements from which on a compiled loop is faster than NumPy's.
 _LEAST = 2048
 #: Elements of a row, at least: shorter ones would not fill vectors.
@@ -77,61 +79,45 @@ class Elementwise(Kernel):
         return out
 
     def _broadcast(self, given: tuple[Array, ...], dtype: Any, numbers: Sequence[float]) -> Array | None:
-        try:
-            shape = np.broadcast(*given).shape if len(given) > 1 else given[0].shape
-        except ValueError:
-            return None  # NumPy says it better
-        if prod(shape) < _LEAST:
+        gives = self._gives or dtype
+        plan = _plan(gives.itemsize, dtype.itemsize, self._masks, *[(a.shape, a.strides) for a in given])
+        if plan is None:
             return None
-        like = next((a for a in reversed(given) if a.shape == shape and 0 not in a.strides), None)
-        out = empty(shape, self._gives or dtype) if like is None else empty_like(like, self._gives or dtype)
-        plan = _plan(shape, out.strides, *[(a.shape, a.strides, a.itemsize) for a in given])
-        if plan is None:  # those that lie otherwise are copied
-            alike = tuple(_in_order_of(out, a) if a.shape == shape and all(a.strides) else a for a in given)
-            plan = _plan(shape, out.strides, *[(a.shape, a.strides, a.itemsize) for a in alike])
-            if plan is None:
-                return None
-            given = alike
-        pattern, order, table = plan
-        loop = self._loops.get((dtype, pattern)) or self._loop_of_rows(dtype, pattern, len(numbers))
-        loop(
-            *[a.__array_interface__["data"][0] for a in given],
-            out.ravel() if order is None else out.transpose(order).reshape(-1),
-            table,
-            *numbers,
-        )
-        return out
+        if plan.copied:
+            given = tuple([_in_order(a, plan) if k in plan.copied else a for k, a in enumerate(given)])
+        out = empty(plan.shape, gives)
+        loop = self._loops.get(plan.pattern) or self._loop_of_rows(plan.pattern, len(numbers))
+        loop(*[_beginning(a) for a in given], out.ravel(), plan.table, *numbers)
+        return out if plan.back is None else out.transpose(plan.back)
 
     def _flat_loop(self, numbers: int) -> Compiled:
         """The loop over arrays of one shape."""
         names, others = [f"x{k}" for k in range(self._count)], [f"n{k}" for k in range(numbers)]
         made = self._loops[None] = self._made(
-            _FLAT, "loop", others, {}, arrays=", ".join(names), slices=", ".join(f"{name}[start:stop]" for name in names),
-            items=", ".join([*(f"{name}[i]" for name in names), *others]), size=_BLOCK,
+            _FLAT, "loop", others, arrays=", ".join(names), slices=", ".join(f"{name}[start:stop]" for name in names),
+            items=", ".join([*(f"{name}[i]" for name in names), *others]), size=_BLOCK, most=_BLOCKS,
         )  # fmt: skip
         return made
 
-    def _loop_of_rows(self, dtype: Any, pattern: str, numbers: int) -> Compiled:
+    def _loop_of_rows(self, pattern: str, numbers: int) -> Compiled:
         """The loop over rows of arrays of one pattern."""
         names, others = [f"x{k}" for k in range(self._count)], [f"n{k}" for k in range(numbers)]
-        rows, items, likes = [], [], {}
+        rows, items = [], []
         for k, (name, kind) in enumerate(zip(names, pattern, strict=True)):
             rows.append((_ROW if kind == "v" else _ONE).format(x=name, a=10 + 3 * k, b=11 + 3 * k, c=12 + 3 * k))
             items.append(f"{name}_row[n]" if kind == "v" else f"{name}_one")
-            likes[f"like_{name}"] = np.zeros(1, _MASK if k < self._masks else dtype)
-        made = self._loops[dtype, pattern] = self._made(
-            _ROWS, f"loop_of_rows_{pattern}_{dtype}", others, likes, arrays=", ".join(names), rows="\n        ".join(rows),
+        made = self._loops[pattern] = self._made(
+            _ROWS, f"loop_of_rows_{pattern}", others, arrays=", ".join(names), rows="\n        ".join(rows),
             items=", ".join([*items, *others]),
         )  # fmt: skip
         return made
 
-    def _made(self, template: str, name: str, numbers: list[str], scope: dict[str, Any], **parts: Any) -> Compiled:
+    def _made(self, template: str, name: str, numbers: list[str], **parts: Any) -> Compiled:
         """A loop of generated code."""
-        like = f"x{self._masks}" if template is _FLAT else f"like_x{self._masks}"
-        converted = "; ".join(f"{n} = {like}.dtype.type({n})" for n in numbers)
+        converted = "; ".join(f"{n} = x{self._masks}.dtype.type({n})" for n in numbers)
         source = template.format(numbers="".join(f"{n}, " for n in numbers), converted=converted, **parts)
-        scope = scope | {"function": self._function, "parallel_for": parallel_for, "array_at": array_at, "address": address}
-        scope["__name__"] = __name__
+        scope: dict[str, Any] = {"function": self._function, "parallel_for": parallel_for, "array_at": array_at}
+        scope |= {"address": address, "__name__": __name__}
         exec(compile(source, __file__, "exec"), scope)
         of = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}"  # type: ignore[attr-defined]
         for part in ("block", "loop"):  # what is kept on disk is told apart by names
@@ -140,49 +126,89 @@ class Elementwise(Kernel):
         return exact(scope["loop"])
 
 
-def _in_order_of(out: Array, a: Array) -> Array:
-    """A copy of ``a`` that lies in memory as ``out``."""
-    copy = empty_like(out, a.dtype)
-    copy[...] = a
-    return copy
+class _Plan(NamedTuple):
+    """How arrays broadcast into a result without gaps."""
+
+    shape: tuple[int, ...]  # the result's, its axes as they lie in memory
+    order: list[int]  # these axes
+    back: list[int] | None  # what brings them back, unless they are in order
+    copied: frozenset[int]  # the arrays to be copied, as they lie otherwise
+    pattern: str  # for each array, whether it has elements of its own along a row
+    table: Array  # the loop's numbers
 
 
 @lru_cache(maxsize=4096)
-def _plan(shape: tuple[int, ...], strides: tuple[int, ...], *arrays: Any) -> tuple[str, list[int] | None, Array] | None:
-    """How arrays, of which the shapes, strides and sizes of elements are given, broadcast into a result without gaps.
+def _plan(gives: int, item: int, masks: int, *arrays: tuple[tuple[int, ...], tuple[int, ...]]) -> _Plan | None:
+    """The plan for arrays of which the shapes and strides are given; None where NumPy does it as well, or says why it can't.
 
-    Which of them have elements of their own along a row; the result's axes as they lie in memory, unless in order; and the
-    loop's numbers: how many pieces of rows there are, how many make a block, a row's length, a piece's, the pieces of a row,
-    the lengths of the two last of three axes around rows, and for the result and each array the steps along these three. None
-    where rows are short.
+    The bytes of an element of the result and of an array are given, and how many arrays in front are masks, of one byte each.
+    The loop's numbers are how many pieces of rows there are, how many make a block, a row's length, a piece's, the pieces of a
+    row, the lengths of the two last of three axes around rows, and for the result and each array the steps along these three.
     """
-    order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
-    steps = [strides]
-    for its_shape, its_strides, _ in arrays:
+    try:
+        shape = np.broadcast_shapes(*[its_shape for its_shape, _ in arrays])
+    except ValueError:
+        return None
+    if prod(shape) < _LEAST:
+        return None
+    whole = [k for k, (its_shape, strides) in enumerate(arrays) if its_shape == shape and 0 not in strides]
+    order = sorted(range(len(shape)), key=lambda axis: -abs(arrays[whole[-1]][1][axis]) if whole else 0)
+    lying = tuple([shape[axis] for axis in order])
+    items = [gives] + [1] * masks + [item] * (len(arrays) - masks)
+    dense = [[size * prod(lying[i + 1 :]) if n > 1 else 0 for i, n in enumerate(lying)] for size in items]
+    steps = dense[:1]
+    for its_shape, strides in arrays:
         lead = len(shape) - len(its_shape)
-        steps.append((0,) * lead + tuple(0 if n == 1 else s for n, s in zip(its_shape, its_strides, strict=True)))
-    axes: list[tuple[int, list[int]]] = []  # those that are not one with the one before: the length, and all steps along it
-    for axis in order:
-        n, along = shape[axis], [s[axis] for s in steps]
+        own = [0] * lead + [s if n > 1 else 0 for n, s in zip(its_shape, strides, strict=True)]
+        steps.append([own[axis] for axis in order])
+    copied = [k for k in whole if steps[k + 1] != dense[k + 1]]
+    axes = _merged(lying, steps, items)
+    if axes is not None:
+        copied = []
+    else:
+        axes = _merged(lying, [dense[i] if i - 1 in copied else s for i, s in enumerate(steps)], items)
+        if axes is None:
+            return None
+    length, along = axes[-1]
+    around = [(1, [0] * len(steps))] * (4 - len(axes)) + axes[:-1]
+    rows, piece = prod([n for n, _ in around]), min(length, _BLOCK)
+    pieces = -(-length // piece)
+    block = max(1, max(_BLOCK, rows * length // _BLOCKS) // piece)
+    numbers = [rows * pieces, block, length, piece, pieces, around[1][0], around[2][0]]
+    numbers += [around[axis][1][array] for array in range(len(steps)) for axis in range(3)]
+    pattern = "".join("v" if s else "s" for s in along[1:])
+    back = None if order == sorted(order) else [order.index(axis) for axis in range(len(order))]
+    return _Plan(lying, order, back, frozenset(copied), pattern, np.array(numbers, np.int64))
+
+
+def _merged(shape: tuple[int, ...], steps: list[list[int]], items: list[int]) -> list[tuple[int, list[int]]] | None:
+    """The axes' lengths, and all arrays' steps along each, neighbours made one where they are; None where there is no loop."""
+    axes: list[tuple[int, list[int]]] = []
+    for n, *along in zip(shape, *steps, strict=True):
         if n == 1:
             continue
         if axes and axes[-1][1] == [n * s for s in along]:
             axes[-1] = (axes[-1][0] * n, along)
         else:
             axes.append((n, along))
-    if not 1 <= len(axes) <= 4:
-        return None
-    length, along = axes[-1]
-    if length < _SHORT or any(s not in (0, item) for s, (_, _, item) in zip(along[1:], arrays, strict=True)):
-        return None
-    around = [(1, [0] * len(steps))] * (4 - len(axes)) + axes[:-1]
-    pattern = "".join("v" if s else "s" for s in along[1:])
-    rows, piece = prod([n for n, _ in around]), min(length, _BLOCK)
-    pieces = -(-length // piece)
-    block = max(1, max(_BLOCK, rows * length // 16) // piece)
-    numbers = [rows * pieces, block, length, piece, pieces, around[1][0], around[2][0]]
-    numbers += [around[axis][1][array] for array in range(len(steps)) for axis in range(3)]
-    return pattern, None if order == sorted(order) else order, np.array(numbers, np.int64)
+    fits = 1 <= len(axes) <= 4 and axes[-1][0] >= _SHORT
+    return axes if fits and all(s in (0, item) for s, item in zip(axes[-1][1], items, strict=True)) else None
+
+
+def _in_order(a: Array, plan: _Plan) -> Array:
+    """A copy of an array that lies in memory as the result."""
+    copy = empty(plan.shape, a.dtype)
+    copy[...] = a.transpose(plan.order)
+    return copy
+
+
+def _beginning(a: Array) -> Array:
+    """One dimension that begins where an array does: all of it, unless it has gaps."""
+    flat = a.ravel() if a.flags.c_contiguous else a[(slice(0, 1),) * a.ndim].reshape(-1)
+    if not flat.flags.writeable:
+        with suppress(ValueError):
+            flat.flags.writeable = True  # for Numba, it would be an array of another kind, to be compiled for by itself
+    return flat
 
 
 _FLAT = """
@@ -193,29 +219,36 @@ def block({arrays}, out, {numbers}start, stop):
         out[i] = function({items})
 
 def loop({arrays}, out, {numbers}):
-    parallel_for(on_block, ({arrays}, out, {numbers}), len(out), max({size}, len(out) // 16))
+    parallel_for(on_block, ({arrays}, out, {numbers}), len(out), max({size}, len(out) // {most}))
 """
 
 _ROWS = """
 def block({arrays}, out, table, {numbers}start, stop):
-    length, size, pieces, inner, middle = table[2], table[3], table[4], table[6], table[5]
+    length, size, pieces, middle, inner = table[2], table[3], table[4], table[5], table[6]
     {converted}
-    for item in range(start, stop):
-        row = item // pieces
-        k, j, i = row // inner // middle, row // inner % middle, row % inner
-        begin = item % pieces * size
+    row, piece = start // pieces, start % pieces
+    k, j, i = row // inner // middle, row // inner % middle, row % inner
+    for _ in range(stop - start):
+        begin = piece * size
         count = min(size, length - begin)
         to = array_at(out, address(out) + k * table[7] + j * table[8] + i * table[9] + begin * out.itemsize, count)
         {rows}
         for n in range(len(to)):
             to[n] = function({items})
+        piece += 1
+        if piece == pieces:
+            piece, i = 0, i + 1
+            if i == inner:
+                i, j = 0, j + 1
+                if j == middle:
+                    j, k = 0, k + 1
 
 def loop({arrays}, out, table, {numbers}):
     parallel_for(on_block, ({arrays}, out, table, {numbers}), table[0], table[1])
 """
 
-_ROW = "{x}_row = array_at(like_{x}, {x} + k * table[{a}] + j * table[{b}] + i * table[{c}] + begin * like_{x}.itemsize, count)"
-_ONE = "{x}_one = array_at(like_{x}, {x} + k * table[{a}] + j * table[{b}] + i * table[{c}], 1)[0]"
+_ROW = "{x}_row = array_at({x}, address({x}) + k * table[{a}] + j * table[{b}] + i * table[{c}] + begin * {x}.itemsize, count)"
+_ONE = "{x}_one = array_at({x}, address({x}) + k * table[{a}] + j * table[{b}] + i * table[{c}], 1)[0]"
 
 
 def flattened(arrays: tuple[Array, ...], like: Array) -> tuple[list[Array], Array, Array]:
