@@ -10,6 +10,7 @@ import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
 from chainrule.kernels import math as elementary
+from chainrule.kernels.layer import inlined
 
 rng = np.random.default_rng(0)
 
@@ -70,6 +71,19 @@ def test_elementary_functions(name):
     assert units_in_the_last_place(run(x), ELEMENTARY[name](x.astype(np.longdouble if name != "erf" else float))) <= 2
 
 
+_normal = elementary.normal
+
+
+@inlined
+def density(x):
+    return _normal(x)[0]
+
+
+@inlined
+def share(x):
+    return _normal(x)[1]
+
+
 def test_cheaper_elementary_functions():
     """Their precision is another one: that of rounding the argument, or of results that are no normal numbers."""
     for dtype in (np.float32, np.float64):
@@ -77,9 +91,13 @@ def test_cheaper_elementary_functions():
         wide = x.astype(np.longdouble)
         exact = np.where(wide < np.log(np.finfo(dtype).tiny), 0, np.exp(wide))
         assert units_in_the_last_place(looped(elementary.exp_below_zero)(x), exact) <= 2
-        x = np.concatenate([np.linspace(-30, 30, 2_001), [-np.inf, np.inf, np.nan]]).astype(dtype)
-        exact = np.vectorize(math.erfc, otypes=[float])(x)
-        np.testing.assert_allclose(looped(elementary.erfc)(x), exact, 300 * np.finfo(dtype).eps, 2 * np.finfo(dtype).tiny)
+        x = np.concatenate([np.linspace(-40, 40, 2_001), [-np.inf, np.inf, np.nan]]).astype(dtype)
+        wide, precision, smallest = x.astype(np.float64), np.finfo(dtype).eps, 2 * np.finfo(dtype).tiny
+        below = np.vectorize(lambda x: 0.5 * math.erfc(-x * math.sqrt(0.5)), otypes=[float])(wide)
+        np.testing.assert_allclose(looped(density)(x), np.exp(-wide * wide / 2), 400 * precision, smallest)
+        np.testing.assert_allclose(looped(share)(x), below, 1000 * precision, smallest)
+        near = np.abs(x) <= 1
+        np.testing.assert_allclose(looped(share)(x)[near], below[near], 3 * precision)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

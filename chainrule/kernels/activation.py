@@ -9,11 +9,11 @@ import math
 from typing import Any
 
 from .layer import inlined
-from .math import erfc, exp, exp_below_zero, expm1, softplus
+from .math import exp, expm1, normal, softplus
 from .math import sigmoid as _sigmoid
 from .math import tanh as _tanh
 
-_ROOT_HALF, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+_DENSITY = 1 / math.sqrt(2 * math.pi)
 _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
@@ -91,15 +91,14 @@ def silu_gradient(g: Any, x: Any) -> Any:
 
 @inlined
 def gelu(x: Any) -> Any:
-    number = type(x)
-    return x * (number(0.5) * erfc(x * number(-_ROOT_HALF)))
+    _, below = normal(x)
+    return x * below
 
 
 @inlined
 def gelu_gradient(g: Any, x: Any) -> Any:
-    number = type(x)
-    a = x * number(-_ROOT_HALF)
-    return g * (number(0.5) * erfc(a) + x * (number(_DENSITY) * exp_below_zero(-(a * a))))
+    power, below = normal(x)
+    return g * (below + x * (type(x)(_DENSITY) * power))
 
 
 @inlined

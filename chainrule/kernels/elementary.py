@@ -45,7 +45,8 @@ def _functions(
     tanh: tuple[float, ...],
     erf_near: tuple[float, ...],
     erf_far: tuple[float, ...],
-    erfc: tuple[float, ...],
+    tail_over: tuple[float, ...],
+    tail_under: tuple[float, ...],
 ) -> dict[str, Callable[..., Any]]:
     """The functions for one dtype.
 
@@ -59,30 +60,37 @@ def _functions(
         tanh: of (tanh(x) / x - 1) / x^2, in x^2, for abs(x) <= 0.625.
         erf_near: of erf(x) / x - 1, in x^2, for abs(x) <= 1.
         erf_far: of exp(x^2) erfc(x), in (x - 2) / (x + 2), from 1 to where erf is 1.
-        erfc: of the same in (x - 3) / (x + 3), from 0 to where erfc is 0.
+        tail_over, tail_under: whose quotient is the normal distribution's tail beyond x over exp(-x^2 / 2), from 0 to where
+            that is 0.
     """
     # Plain numbers would make float64 of everything in Numba: each constant has the dtype.
     bits = np.finfo(float_).nmant
     number, one_, two, half, limit = float_, float_(1), float_(2), float_(0.5), float_(0.625)
     ln2_high, ln2_low, log2_e = float_(ln2[0]), float_(ln2[1]), float_(1 / math.log(2))
-    exp_p, log_p, log1p_p, tanh_p, near_p, far_p, erfc_p = (
-        _polynomial([float_(c) for c in p]) for p in (exp, log, log1p, tanh, erf_near, erf_far, erfc)
+    exp_p, log_p, log1p_p, tanh_p, near_p, far_p, over_p, under_p = (
+        _polynomial([float_(c) for c in p]) for p in (exp, log, log1p, tanh, erf_near, erf_far, tail_over, tail_under)
     )
+    powers = range(len(exp) - 1, -1, -1)
+    negative_exp_p = _polynomial([float_(c * (-1) ** k * 2 ** (bits + 1)) for k, c in zip(powers, exp, strict=True)])
+    half_exp_p = _polynomial([*[float_(c / (-2) ** (k + 2)) for k, c in zip(powers, exp, strict=True)], -half, one_])
     infinity, nan, tiny = float_(np.inf), float_(np.nan), np.finfo(float_).tiny
     width, one_bits = int_(bits), one_.view(int_)
     bias = int_(np.finfo(float_).maxexp - 1)
     # Adding one of these rounds to an integer, which then stands in the last bits, plus the bias of exponents or twice that.
     rounder, single_rounder = float_(1.5 * 2**bits + 2 * bias), float_(1.5 * 2**bits + bias)
-    rounder_bits = rounder.view(int_)
+    unit_rounder = float_(1.5 * 2**bits + bias + bits + 1)
+    rounder_bits, no_bits = rounder.view(int_), float_(1.5 * 2**bits).view(int_)
     normal_lowest = float_(math.log(np.finfo(float_).tiny))
     scale_offset = int_(bias + 1)
     exp_lowest = float_(math.log(np.finfo(float_).smallest_subnormal) - 1)
     exp_highest = float_(math.log(np.finfo(float_).max) + 0.1)
     expm1_lowest = float_(-(bits + 3) * math.log(2))  # there it is -1
-    three, erfc_lowest = float_(3), float_(10.2 if bits < 30 else 27.3)  # there it is 0
+    sigmoid_highest = float_((bits + 8) * math.log(2))  # there it is 1
+    half_log2_e, two_ln2 = float_(0.5 / math.log(2)), float_(2 * math.log(2))
+    normal_highest = float_(math.sqrt(-2 * exp_lowest))  # there the density is 0
     erf_highest = float_(4 if bits < 30 else 6)  # there it is 1
     sqrt_half_bits = float_(math.sqrt(0.5)).view(int_)
-    upscale, upscale_exponent = float_(2**bits), int_(bits)
+    upscale, upscale_exponent, unit = float_(2**bits), int_(bits), float_(2 ** (bits + 1))
 
     @_inlined
     def reduced(x: Any, rounder: Any) -> Any:
@@ -163,10 +171,17 @@ def _functions(
 
     @_inlined
     def sigmoid(x: Any) -> Any:
-        e = exp_(-math.fabs(x))
-        divisor = one_ + e
-        y = (one_ if x >= 0 else e) / divisor
-        return y - y * (e - (divisor - one_))  # what rounding the divisor has lost
+        """2^k / (2^k + exp(-r)) for x = k log(2) + r, both times ``unit``, as 2^k may be no normal number."""
+        x = exp_lowest if x < exp_lowest else x
+        x = sigmoid_highest if x > sigmoid_highest else x
+        shifted = x * log2_e + unit_rounder
+        n = shifted - unit_rounder
+        r = x - n * ln2_high
+        r = r - n * ln2_low
+        power = int_(number(shifted).view(int_) << width).view(number)
+        divisor = power + unit
+        lost = power - (divisor - unit)
+        return power / (divisor + (r * r * negative_exp_p(r) + (lost - r * unit)))
 
     @_inlined
     def softplus(x: Any) -> Any:
@@ -184,11 +199,16 @@ def _functions(
         return math.copysign(near if a < one_ else far, x)
 
     @_inlined
-    def erfc_(x: Any) -> Any:
+    def normal(x: Any) -> Any:
         a = math.fabs(x)
-        b = erfc_lowest if a > erfc_lowest else a
-        y = exp_below_zero(-(a * a)) * erfc_p((b - three) / (b + three))
-        return two - y if x < 0 else y
+        a = normal_highest if a > normal_highest else a
+        square = a * a
+        shifted = single_rounder - square * half_log2_e
+        k = number(shifted).view(int_)
+        k = no_bits if k < no_bits else k  # the power of two is 0 then
+        y = half_exp_p(square + (shifted - single_rounder) * two_ln2) * int_(k << width).view(number)
+        tail = y * over_p(a) / under_p(a)
+        return y, (one_ - tail if x > 0 else tail)
 
     return {
         "exp": exp_,
@@ -200,7 +220,7 @@ def _functions(
         "sigmoid": sigmoid,
         "softplus": softplus,
         "erf": erf,
-        "erfc": erfc_,
+        "normal": normal,
     }
 
 
@@ -220,9 +240,11 @@ _SINGLE = _functions(
         0.007212550110827927, 0.0037297385850526875, -0.07898690611847071, 0.2416572702138677, -0.4271858534952637,
         0.2553956779131342,
     ),
-    erfc=(
-        -6.668365561457768e-05, -0.0005850674780193608, 0.0007911261485963613, 0.00427846020057596, -0.024415728561638046,
-        0.07166324577052215, -0.15011331526042754, 0.24560393228622215, -0.3262336434564262, 0.1790011511559375,
+    tail_over=(
+        0.3989469648303788, 3.939835226927935, 17.772301850507723, 42.52229880499632, 48.52536342077732,
+    ),
+    tail_under=(
+        1.0, 9.876332976487529, 45.53394396931055, 116.65899471326642, 162.4799141086563, 97.05072627527002,
     ),
 )  # fmt: skip
 
@@ -257,12 +279,13 @@ _DOUBLE = _functions(
         4.3534261669298405e-05, -0.0009819721366284145, -0.0008471417418740491, 0.006997461765509675, 0.003732892380711915,
         -0.07897858101744362, 0.24165819424252719, -0.4271858474139522, 0.25539567631050575,
     ),
-    erfc=(
-        -9.743869344397484e-10, -4.678661194871236e-09, 1.647581457216127e-09, 4.042678515960029e-08, 2.6871580888717287e-08,
-        -2.2869066045338214e-07, -2.9219008195209637e-07, 1.2489477456382657e-06, 2.1189556455376494e-06,
-        -7.976730104438844e-06, -1.2860116662140711e-05, 6.405618929103086e-05, 4.5255216178598154e-05,
-        -0.0005970618872837519, 0.0007077464491105039, 0.004269136326725714, -0.024392499319320252, 0.0716658371982959,
-        -0.15011593650076027, 0.2456038017123244, -0.32623356004303733, 0.17900115118138998,
+    tail_over=(
+        0.39894228040020097, 10.731259487153505, 141.33073231648865, 1178.937748313548, 6812.667342612702,
+        28185.395092887607, 83495.11631819012, 171478.86805420375, 223742.85022844808, 144421.4139322736,
+    ),
+    tail_under=(
+        1.0, 26.899278452265104, 355.2636097579186, 2982.0579691009566, 17429.08832156258, 73551.6649706575,
+        225669.58814706758, 494841.6054209621, 739461.3090759725, 677948.9333086552, 288842.8278645472,
     ),
 )  # fmt: skip
 
@@ -283,7 +306,7 @@ def _for_both(name: str) -> Callable[[Any], Any]:
 
 exp, exp_below_zero, expm1 = map(_for_both, ("exp", "exp_below_zero", "expm1"))
 log, log1p = map(_for_both, ("log", "log1p"))
-tanh, sigmoid, softplus, erf, erfc = map(_for_both, ("tanh", "sigmoid", "softplus", "erf", "erfc"))
+tanh, sigmoid, softplus, erf, normal = map(_for_both, ("tanh", "sigmoid", "softplus", "erf", "normal"))
 
 
 def pow(x: Any, y: Any) -> Any:

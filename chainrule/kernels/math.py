@@ -30,7 +30,7 @@ sigmoid = Native("sigmoid", _elementary)
 #: log(1 + exp(x)), for any x.
 softplus = Native("softplus", _elementary)
 erf = Native("erf", _elementary)
-#: 1 - erf(x): precise, beside 1, also where it is small, there with the relative error of rounding x^2.
-erfc = Native("erfc", _elementary)
+#: exp(-x^2 / 2), and the part of the normal distribution below x: precise also where that is small, but for rounding x^2.
+normal = Native("normal", _elementary)
 #: x to the power y, as the C library's also where an argument is 0, 1, infinite, NaN or negative; of two of the same dtype.
 pow = Native("pow", _elementary)
