@@ -128,7 +128,11 @@ def test_pixels_of_many_channels_to_few(stride):
     x, weight, bias = (rng.standard_normal(s).astype("f4") for s in ((2, 50, 19, 21), (3, 50, 1, 1), 3))
     window = Window.of((1, 1), stride)
     assert planes.suits(x, weight.shape, 1)
-    close(kernels.convolve(x, weight, bias, window, 1), kernels.convolve.reference(x, weight, bias, window, 1), 1e-5)
+    expected = kernels.convolve.reference(x, weight, bias, window, 1)
+    close(kernels.convolve(x, weight, bias, window, 1), expected, 1e-5)
+    g = rng.standard_normal(expected.shape).astype("f4")
+    for a, h in ((x, g), (channels_last(x), channels_last(g)), (x, channels_last(g))):
+        close(kernels.convolve_weight(a, h, window, 1), kernels.convolve_weight.reference(x, g, window, 1), 1e-5)
 
 
 @pytest.mark.parametrize("case", ["depthwise, stride 2", "depthwise times 2", "first layer", "one to six"])

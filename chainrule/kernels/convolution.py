@@ -146,6 +146,9 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
         return depthwise.convolve_weight(x, g, window, each)
     if planes.suits_weight(x, g, window, groups):
         return planes.convolve_weight(x, g, window, groups)
+    alike = groups == 1 and x.shape[2:] == g.shape[2:] and set(window.kernel) == set(window.stride) == {1}  # pixels alone
+    if alike and x.flags.c_contiguous and planes.suits_weight(g, x, window, 1):
+        return planes.convolve_weight(g, x, window, 1).swapaxes(0, 1)
     return gradient.convolve_weight(x, g, window, groups)
 
 
