@@ -66,20 +66,26 @@ def planned(size: Size, result: Size, channels: int, each: int, window: Window, 
     factors = len(shape[1]) * each * microkernel().VECTOR  # bytes of an element's weights
     further = window.kernel[-1] * factors
     reached = np.stack([lines[lines >= 0] * (size[-1] * pixel), elements[lines >= 0] * further], axis=1)
-    tiles, distances, steps, places = [], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
-    for its in kinds.values():
-        which = np.flatnonzero(along[its[0]] != _PASSED)
-        for begin in range(0, len(its), tall):
-            first = max(0, min(begin, len(its) - tall))  # the last tile begins within the one before
-            rows = np.array(its[first : first + tall] + its[-1:] * max(0, tall - len(its)))  # the last again
-            found = along[rows][:, which].T
-            right, down = np.diff(found, axis=1), np.diff(found, axis=0)
-            regular = found.min(initial=0) >= 0 and len(which) > 1 and np.ptp(right) == np.ptp(down) == 0
-            apart = (right[0, 0] * pixel, down[0, 0] * pixel) if regular else (0, 0)
-            tiles.append((sum(map(len, distances)), sum(map(len, steps)), len(which), *apart))
-            distances.append(np.where(found >= 0, found * pixel, _OUTSIDE).reshape(-1))
-            places.append(rows * pixel)
+    tiles, distances, steps, places = [], [], [], []
+    found_before = steps_before = 0
+    for these in kinds.values():
+        its, which = np.array(these), np.flatnonzero(along[these[0]] != _PASSED)
+        # the last tile begins within the one before; where there is one alone, the last result is computed again
+        first = np.minimum(np.arange(0, len(its), tall), max(0, len(its) - tall))
+        rows = its[np.minimum(first[:, None] + np.arange(tall), len(its) - 1)]
+        found = along[rows][..., which].swapaxes(1, 2)
+        apart = np.zeros((len(rows), 2), np.int64)
+        if len(which) > 1:
+            apart = np.stack([found[:, 0, 1] - found[:, 0, 0], found[:, 1, 0] - found[:, 0, 0]], axis=1)
+            line = apart[:, 1, None, None] * np.arange(len(which))[:, None] + apart[:, 0, None, None] * np.arange(tall)
+            regular = np.all((found >= 0) & (found == found[:, :1, :1] + line), axis=(1, 2))
+            apart *= regular[:, None] * pixel
+        begins = found_before + np.arange(len(rows)) * found[0].size
+        tiles.append(np.column_stack([begins, np.tile([steps_before, len(which)], (len(rows), 1)), apart]))
+        distances.append(np.where(found >= 0, found * pixel, _OUTSIDE).reshape(-1))
         steps.append(which * factors)
+        places.append((rows * pixel).reshape(-1))
+        found_before, steps_before = found_before + found.size, steps_before + len(which)
     columns = _columns(channels, shape, dtype)[0].reshape(-1, 1, 1, factors // (each * dtype.itemsize))
     element, turn = np.arange(prod(window.kernel))[:, None, None], np.arange(each)[:, None]
     o, i = columns, _turned(columns, -turn, each)
@@ -89,7 +95,7 @@ def planned(size: Size, result: Size, channels: int, each: int, window: Window, 
     pixels = prod(window.kernel[:-1]) * (tall * window.stride[-1] + window.kernel[-1])
     together = pixels * pixel + weights.size * dtype.itemsize <= _NEAREST
     return Plan(
-        starts, np.ascontiguousarray(reached), np.array(tiles), np.concatenate(distances), np.concatenate(steps),
+        starts, np.ascontiguousarray(reached), np.concatenate(tiles), np.concatenate(distances), np.concatenate(steps),
         np.concatenate(places), weights, shape, together,
     )  # fmt: skip
 

@@ -70,8 +70,9 @@ def product(
     planned: Any = transposed_plan if transposed else forward_plan
     inner, outer, item = channels[0] // groups, channels[1] // groups, dtype.itemsize
     plan: Plan = planned(*sizes, *channels, window, groups)
-    apart = _is_less(n, planned(*sizes, *channels, window, groups, inside=True), plan, outer, dtype)
-    if (apart and order == "first") or any(map(any, plan.padding)) or order == "other":  # it is copied
+    padded = any(map(any, plan.padding))
+    apart = padded and _is_less(n, planned(*sizes, *channels, window, groups, inside=True), plan, outer, dtype)
+    if padded or order == "other":  # it is copied
         order = "groups" if groups > 1 else "last"
     plan = planned(*sizes, *channels, window, groups, order, apart)
     shape = tile(n * max(len(path.starts) for path in plan.paths), outer, dtype)
