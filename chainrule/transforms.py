@@ -147,6 +147,8 @@ def _chosen(args: Sequence[Any], argnums: Argnums) -> list[int]:
 
 def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], argnums: Argnums) -> tuple[F, list[Any], list[Any]]:
     """``f`` as a function of the chosen arguments alone, these arguments, and those beside them."""
+    if argnums == 0 and len(args) == 1 and not kwargs:
+        return f, [*args], []
     chosen = _chosen(args, argnums)
 
     def call(*primals: Any) -> Any:

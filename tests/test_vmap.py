@@ -551,3 +551,72 @@ def test_functions_of_networks_on_each_example(name):
 def test_scans_without_a_gradient():
     flags = rng.random((3, 5)) > 0.3
     np.testing.assert_array_equal(cr.vmap(np.logical_and.accumulate)(flags), np.logical_and.accumulate(flags, axis=1))
+
+
+class _OfNumbers(cr.Function):
+    """x³ y, by Python's numbers, so that it can't take a batch."""
+
+    def forward(self, x, y):
+        return np.array(float(x) ** 3 * float(y))
+
+    def backward(self, g):
+        x, y = (v.data for v in self.inputs)
+        return g * 3 * x * x * y, g * x**3
+
+
+def test_function_of_numbers_inside_of_nested_vmaps():
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+
+    def f(x, y):
+        return _OfNumbers()(x, y)
+
+    def of_all(h):
+        return cr.vmap(cr.vmap(h, in_axes=(None, 0)), in_axes=(0, None))(x, y)
+
+    np.testing.assert_allclose(of_all(cr.grad(f)), 3 * x[:, None] ** 2 * y)
+    np.testing.assert_allclose(
+        of_all(lambda x, y: cr.jvp(f, [x, y], [1.0, 0.5])[1]), 3 * x[:, None] ** 2 * y + 0.5 * x[:, None] ** 3
+    )
+    np.testing.assert_allclose(of_all(cr.hessian(f)), 6 * x[:, None] * y)
+    stacked = cr.vmap(cr.jacobian(lambda v: f(v[0], v[1]) * v, mode="reverse"))(np.stack([x, y]))
+    np.testing.assert_allclose(stacked[1], cr.jacobian(lambda v: v[0] ** 3 * v[1] * v)(y))
+
+
+def test_function_differentiated_inside_and_around_a_vmap_is_an_error():
+    x = np.array([1.0, 2.0])
+    around = cr.grad(lambda w: np.sum(cr.vmap(lambda x: _OfNumbers()(x, w))(x)))
+    np.testing.assert_allclose(around(3.0), np.sum(x**3))
+    with pytest.raises(TypeError, match="inside a vmap"):
+        cr.grad(lambda w: np.sum(cr.vmap(lambda x: cr.grad(lambda x: _OfNumbers()(x, w))(x))(x)))(3.0)
+
+
+def test_custom_vjp_that_keeps_arrays_is_differentiated_twice_inside_of_a_vmap():
+    @cr.custom_vjp
+    def f(x, y):
+        return np.sin(x) * y
+
+    f.defvjp(lambda x, y: (np.sin(x) * y, (x, y)), lambda kept, g: (g * np.cos(kept[0]) * kept[1], g * np.sin(kept[0])))
+    x, y = np.array([0.3, 0.5, np.pi]), np.array([1.0, -2.0, 3.0])
+    np.testing.assert_allclose(cr.vmap(cr.hessian(f))(x, y), -np.sin(x) * y)
+    np.testing.assert_allclose(cr.vmap(cr.grad(cr.grad(f)))(x, y), -np.sin(x) * y)
+
+
+def test_jacobians_of_a_solver_inside_of_nested_vmaps():
+    odeint = pytest.importorskip("chainrule.scipy.integrate").odeint
+
+    def oscillation(k, y0):
+        return odeint(
+            lambda y, t, k: np.stack([y[1], -k * y[0]]), y0, np.array([0.0, 0.5, 1.0]), args=(k,), rtol=1e-9, atol=1e-9
+        )[-1]
+
+    k, starts = np.array([1.0, 2.0]), np.array([[1.0, 0.0], [0.5, -1.0]])
+    w = np.sqrt(k)
+    expected = np.array([[[np.cos(a), np.sin(a) / a], [-a * np.sin(a), np.cos(a)]] for a in w])
+    for mode in ("forward", "reverse"):
+        made, in_k = (
+            cr.vmap(cr.vmap(cr.jacobian(oscillation, argnums=n, mode=mode), in_axes=(None, 0)), in_axes=(0, None))(k, starts)
+            for n in (1, 0)
+        )
+        np.testing.assert_allclose(made, np.stack([expected, expected], axis=1), atol=1e-6)
+        difference = (oscillation(2 + 1e-5, starts[1]) - oscillation(2 - 1e-5, starts[1])) / 2e-5
+        np.testing.assert_allclose(in_k[1, 1], difference, atol=1e-4)

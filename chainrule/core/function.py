@@ -11,7 +11,20 @@ import numpy as np
 
 from . import config
 from .arrays import Array, as_array, gradient_dtype, zeros
-from .batched import Batched, Level, NotBatched, at, deepest, everywhere, for_each_example, is_bare, level_of, map_items, whole
+from .batched import (
+    Batched,
+    Level,
+    NotBatched,
+    at,
+    at_level,
+    deepest,
+    everywhere,
+    for_each_example,
+    is_bare,
+    level_of,
+    map_items,
+    whole,
+)
 from .variable import Leaf, Variable, as_variable, plain
 
 #: Where a gradient flows: a Function, an Output of one that has several, or a Leaf. Each has ``function``,
@@ -94,7 +107,7 @@ class Function:
         if level is not None and is_bare(level, inputs):  # what is differentiated around a vmap is so for each example
             return for_each_example(self, inputs, {}, level)
         if level is not None:
-            inputs = tuple(x if level_of(x) is level else plain(x) for x in inputs)
+            inputs = tuple(x if level_of(x) is level else self._constant(x) for x in inputs)
         call = _twin(self)
         arrays = tuple(x._data if isinstance(x, Variable) else as_array(x) for x in inputs)
         try:
@@ -112,6 +125,15 @@ class Function:
         call.saved = _Saved(self, arrays, outputs)
         made = connect(call, edges, outputs, reads=edges if call.keeps_inputs else ())
         return made if several else made[0]
+
+    def _constant(self, x: Any) -> Any:
+        """An input from around the vmap in which this call is differentiated: the gradient around it would be lost."""
+        if isinstance(x, (Variable, Batched)) and x.requires_grad:
+            raise TypeError(
+                f"{self.name} is differentiated inside a vmap, and one of its inputs is differentiated around that; a Function "
+                "takes one of the two. Define it by primitive and define_rule, or differentiate in both inside the vmap"
+            )
+        return plain(x)
 
     @property
     def function(self) -> Function:
@@ -213,7 +235,7 @@ class _OfEach(Function):
     def forward(self, *xs: Array) -> Any:
         self.calls = []
         for i in range(self._level.size):
-            inputs = [Variable(as_array(whole(x, self._level)[i])) for x in xs]
+            inputs = [Variable(at_level(as_array(whole(x, self._level)[i]), self._level.outer)) for x in xs]
             with config.enable_grad(), at(self._level.outer):
                 self.calls.append((inputs, tuple(map(as_variable, as_tuple(self._function(*inputs))))))
         results = zip(*([y._data for y in ys] for _, ys in self.calls), strict=True)
@@ -223,6 +245,7 @@ class _OfEach(Function):
     def backward(self, *gys: Array) -> Any:
         from .backward import walk  # the walk stands above this file
 
+        self._require_level(gys)
         gradients = []
         for i, (inputs, ys) in enumerate(self.calls):
             pairs = [(y, whole(gy, self._level)[i]) for y, gy in zip(ys, gys, strict=True) if y.requires_grad]
@@ -239,6 +262,7 @@ class _OfEach(Function):
         """The gradients, as a function of the inputs and of ``g``, computed and differentiated for each example, too."""
         from .backward import walk
 
+        self._require_level(as_tuple(g))
         inputs = [variable_at(x, edge) for x, edge in zip(self.saved.inputs, self.edges or (), strict=True)]
 
         def pull(*given: Variable) -> tuple[Variable, ...]:
@@ -249,6 +273,11 @@ class _OfEach(Function):
             return tuple(as_variable(found.get(x._edge, np.zeros(x.shape))) for x in xs)  # type: ignore[arg-type]
 
         return as_tuple(_OfEach(pull, self._level, self._name)(*inputs, *materialise(self, g)))
+
+    def _require_level(self, gys: tuple[Any, ...]) -> None:
+        """Refuse rows of a Jacobian inside of the vmap: each comes by itself then."""
+        if deepest(gys) not in (None, self._level):
+            raise NotBatched(f"{self._name} is differentiated for each example, and for each row of a Jacobian")
 
 
 def of_each(function: Callable[..., Any], args: Any, kwargs: Any, refused: NotBatched) -> Any:
@@ -420,9 +449,14 @@ def _replay_kept_arrays(call: Function, twin: Function, saved: _Saved) -> None:
         again = replay.__dict__.get(name)
         if any(isinstance(item, Variable) for item in as_tuple(again)):
             for old, new in zip(as_tuple(value), as_tuple(again), strict=True):
-                if isinstance(new, Variable) and not np.array_equal(plain(old), plain(new), equal_nan=True):
+                if isinstance(new, Variable) and not everywhere(_same(plain(old), plain(new))):
                     raise TypeError(f"forward gives another self.{name} when it is run again")
             twin.__dict__[name] = again
+
+
+def _same(x: Any, y: Any) -> Any:
+    """Whether elements are equal; NaN is equal to NaN."""
+    return (x == y) | ((x != x) & (y != y)) if x.shape == y.shape else np.False_
 
 
 # ---- debug mode, and observers --------------------------------------------------------------------------
