@@ -212,6 +212,8 @@ CONTINUOUS = {
     "norm": (X[0], (), True), "t": (X[0], (SHAPE,), False), "gamma": (OTHER, (SHAPE,), False), "chi2": (OTHER, (SHAPE,), False),
     "beta": (UNIT * 0.8 + 0.1, (SHAPE, OTHER), False), "expon": (OTHER, (), True), "uniform": (UNIT * 0.7 + 0.1, (), True),
     "laplace": (X[0], (), True), "logistic": (X[0], (), True), "cauchy": (X[0], (), True), "lognorm": (OTHER, (SHAPE,), True),
+    "halfnorm": (OTHER, (), True), "halfcauchy": (OTHER, (), True), "weibull_min": (OTHER, (SHAPE,), True),
+    "invgamma": (OTHER, (SHAPE,), False),
 }  # fmt: skip
 DISCRETE = {"poisson": ((), OTHER), "binom": ((4,), UNIT), "bernoulli": ((), UNIT)}
 PLACES = np.array([-3.0, -0.5, 0.2, 0.999, 1.001, 5.0])

@@ -17,8 +17,8 @@ from ..dispatch import unwrap
 from .linalg import solve_triangular
 
 __all__ = [
-    "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "laplace", "logistic", "lognorm",
-    "multivariate_normal", "norm", "poisson", "t", "uniform",
+    "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "halfcauchy", "halfnorm", "invgamma",
+    "laplace", "logistic", "lognorm", "multivariate_normal", "norm", "poisson", "t", "uniform", "weibull_min",
 ]  # fmt: skip
 
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -217,6 +217,36 @@ lognorm = Continuous(
     sf=lambda z, s: sp.ndtr(-_log_over(z, s)),
     logcdf=lambda z, s: sp.log_ndtr(_log_over(z, s)),
     logsf=lambda z, s: sp.log_ndtr(-_log_over(z, s)),
+)  # fmt: skip
+
+halfnorm = Continuous(
+    "halfnorm", "", _positive, 1,
+    logpdf=lambda z: 0.5 * float(np.log(2 / np.pi)) - 0.5 * z * z,
+    cdf=lambda z: sp.erf(z * 0.5**0.5),
+    sf=lambda z: 2 * sp.ndtr(-z),
+    logsf=lambda z: float(np.log(2)) + sp.log_ndtr(-z),
+)  # fmt: skip
+
+halfcauchy = Continuous(
+    "halfcauchy", "", _positive, 1,
+    logpdf=lambda z: float(np.log(2 / np.pi)) - np.log1p(z * z),
+    cdf=lambda z: 2 / np.pi * np.arctan(z),
+    sf=lambda z: 2 / np.pi * np.arctan2(1.0, z),
+)  # fmt: skip
+
+weibull_min = Continuous(
+    "weibull_min", "c", _positive, 1,
+    logpdf=lambda z, c: np.log(c) + sp.xlogy(c - 1, z) - z**c,
+    cdf=lambda z, c: -np.expm1(-(z**c)),
+    sf=lambda z, c: np.exp(-(z**c)),
+    logsf=lambda z, c: -(z**c),
+)  # fmt: skip
+
+invgamma = Continuous(
+    "invgamma", "a", lambda a: (1e-300, np.inf), 1,  # 0 itself has density 0
+    logpdf=lambda z, a: -(a + 1) * np.log(z) - sp.gammaln(a) - 1 / z,
+    cdf=lambda z, a: sp.gammaincc(a, 1 / z),
+    sf=lambda z, a: sp.gammainc(a, 1 / z),
 )  # fmt: skip
 
 # ---- discrete distributions -----------------------------------------------------------------------------
