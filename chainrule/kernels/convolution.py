@@ -106,7 +106,7 @@ def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, g
         x = winograd.convolve(g, weight, bias, around, transposed=True)
         if x is not None:
             return x
-    if depthwise.suits(g, weight.shape, size, window, groups, transposed=True):
+    if depthwise.suits(g, weight.shape, size, window, groups, "input"):
         return depthwise.convolve_input(g, weight, bias, size, window)
     if around is not None and groups > 1 and planes.suits(g, weight.shape, groups) and g.flags.c_contiguous:
         return planes.convolve(g, _turned(weight, groups), bias, around, groups)
@@ -142,7 +142,7 @@ def _(x: Array, g: Array, window: Window, groups: int) -> Array:
         if weight is not None:
             return weight
     each = x.shape[1] // groups
-    if any(depthwise.suits(a, (g.shape[1], each), g.shape[2:], window, groups) for a in (x, g)):
+    if any(depthwise.suits(a, (g.shape[1], each), g.shape[2:], window, groups, "weight") for a in (x, g)):
         return depthwise.convolve_weight(x, g, window, each)
     if planes.suits_weight(x, g, window, groups):
         return planes.convolve_weight(x, g, window, groups)

@@ -26,6 +26,7 @@ from .window import Size, Window
 _NEAREST = 32 << 10  # bytes of the nearest cache
 _NEAR = 96 << 10  # bytes of the lines for which a gradient is summed, channels after channels
 _SMALL = 400  # pixels of results: a plane of fewer takes longer to prepare than to compute
+_MANY = 25  # elements of a kernel: for more, the other order is worth its copies
 _CHUNKS = 32  # sums of a gradient, of so many parts of the lines
 _OUTSIDE, _PASSED = -1, -2  # what a place sees beyond the image's edges, and where the stride passes over it
 
@@ -182,11 +183,18 @@ def _turned(channel: Array, by: Array, each: int) -> Array:
 # ---- the three products ---------------------------------------------------------------------------------
 
 
-def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, groups: int, transposed: bool = False) -> bool:
+def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, groups: int, what: str = "result") -> bool:
     """Whether groups have so few channels, as many as results, and there are enough to fill vectors, and these are better here.
 
-    That is where channels lie last, and where ``convolution_planes`` would have to copy small images, or to gather for a
-    ``transposed`` one, or cannot be had.
+    That is where channels lie last, and where ``convolution_planes`` would have to copy small images, or to see a row many
+    times, or to gather for a transposed convolution, or cannot be had.
+
+    Args:
+        x: the images, or results of a transposed convolution.
+        weight: the weight's shape.
+        result: the size of results.
+        window, groups: the convolution's.
+        what: is to be computed: the ``"result"``, or the gradient of the ``"input"`` or of the ``"weight"``.
     """
     channels, each, lanes = x.shape[1], weight[1], microkernel().VECTOR // x.itemsize
     if not (channels == weight[0] == each * groups and channels >= lanes and each < lanes and lanes % each == 0):
@@ -194,7 +202,7 @@ def suits(x: Array, weight: tuple[int, ...], result: Size, window: Window, group
     if not x.flags.c_contiguous or x.ndim > 4 or each > 4:
         return True
     copied = set(window.stride) != {1} or prod(window.kernel) > 9
-    return copied and (transposed or prod(result) < _SMALL)
+    return copied and (what == "input" or prod(result) < _SMALL or (what == "result" and prod(window.kernel) > _MANY))
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Array:
