@@ -232,6 +232,9 @@ def test_gemm_does_not_depend_on_the_number_of_threads_nor_hide_nan():
 def test_number_of_threads():
     with pytest.raises(ValueError, match="at least 1"):
         chainrule.set_num_threads(0)
+    for wrong in (1.5, "2", None):
+        with pytest.raises(TypeError, match="whole number"):
+            chainrule.set_num_threads(wrong)
     script = "import chainrule; print(chainrule.get_num_threads())"
     for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         environment = {**os.environ, "NUMBA_NUM_THREADS": "", "OMP_NUM_THREADS": "", variable: "3"}

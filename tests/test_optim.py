@@ -132,6 +132,15 @@ def test_memory_order_does_not_matter(name):
     np.testing.assert_allclose(*results, 1e-12)
 
 
+def test_what_cannot_be_written_to_stays():
+    p = cr.Parameter(np.ones(5, np.float32))
+    p.grad = np.ones(5, np.float32)
+    p.data.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        optim.SGD([p], 0.1).step()
+    assert (p.data == 1).all()
+
+
 def test_only_what_has_a_gradient_moves():
     p, q = cr.Parameter(np.ones(2)), cr.Parameter(np.ones(2))
     optimizer = optim.Adam([p, q])

@@ -109,8 +109,8 @@ def _update_compiled(
     tables: dict[Any, tuple[list[int], list[int], list[Parameter]]] = {}
     for parameter in parameters:
         data, g, state = parameter
-        dtype, shape, strides = data.dtype, data.shape, data.strides
-        if dtype not in _FLOATS or data.__class__ is not ndarray or not data.flags.forc:
+        dtype, shape, strides, flags = data.dtype, data.shape, data.strides, data.flags
+        if dtype not in _FLOATS or data.__class__ is not ndarray or not (flags.forc and flags.writeable):
             left.append(parameter)
             continue
         if not (g.dtype is dtype and g.strides == strides and g.shape == shape and g.__class__ is ndarray):
@@ -177,7 +177,7 @@ def _rows(arrays: Sequence[Array]) -> tuple[dict[Any, tuple[Array, tuple[int, ..
     rows: dict[Any, list[Array]] = {}
     others: list[Array] = []
     for a in arrays:
-        plain = a.__class__ is ndarray and a.dtype in _FLOATS and a.flags.forc
+        plain = a.__class__ is ndarray and a.dtype in _FLOATS and a.flags.forc and a.flags.writeable
         (rows.setdefault(a.dtype, []) if plain else others).append(a)
     return {
         dtype: (np.fromiter(map(id, each), np.int64, len(each)), tuple([a.size for a in each])) for dtype, each in rows.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from operator import index
 
 _threads: int | None = None
 #: Told of a change once kernels run.
@@ -27,6 +28,7 @@ def set_num_threads(threads: int) -> None:
 
     Raises:
         ValueError: fewer than 1.
+        TypeError: no whole number.
 
     >>> import chainrule
     >>> before = chainrule.get_num_threads()
@@ -36,11 +38,15 @@ def set_num_threads(threads: int) -> None:
     >>> chainrule.set_num_threads(before)
     """
     global _threads
-    if threads < 1:
-        raise ValueError(f"kernels need at least 1 thread, not {threads}")
-    _threads = int(threads)
+    try:
+        number = index(threads)
+    except TypeError:
+        raise TypeError(f"the number of threads is a whole number, not {threads!r}") from None
+    if number < 1:
+        raise ValueError(f"kernels need at least 1 thread, not {number}")
+    _threads = number
     if listener is not None:
-        listener(_threads)
+        listener(number)
 
 
 def _default() -> int:
