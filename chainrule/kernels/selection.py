@@ -14,7 +14,8 @@ from .layer import address, array_at, compiled, dense, enabled, inlined, paralle
 
 _NUMBERS = frozenset({int, float})
 _PIECE = 16384  # elements
-_LEAST = 1 << 21  # bytes from which on several threads join arrays faster
+_LEAST = 1 << 19  # bytes from which on several threads join arrays faster
+_SHORT = 16  # elements of an array's row, on average: NumPy copies shorter ones as fast
 
 
 @inlined
@@ -86,43 +87,42 @@ def _joined(arrays: list[Array], axis: int) -> Array | None:
     if not all(a.flags.c_contiguous for a in arrays):
         return np.concatenate(arrays, axis, out)
     rest = prod(after)
-    table, items, at = np.empty((len(arrays), 4), np.int64), 0, 0
+    table, pieces, at = np.empty((len(arrays), 4), np.int64), 0, 0
     for k, a in enumerate(arrays):
         n = a.shape[axis] * rest
-        table[k] = a.__array_interface__["data"][0], n, at, items
-        items, at = items + a.size // max(n, 1) * -(-n // _PIECE), at + n
-    _put(table, out.reshape(-1), at, items)
+        table[k] = a.__array_interface__["data"][0], n, at, pieces
+        pieces, at = pieces - (-n // _PIECE), at + n
+    if at < _SHORT * len(arrays):
+        return np.concatenate(arrays, axis, out)
+    _put(table, out.reshape(-1), at, pieces)
     return out
 
 
 @compiled
-def _put(table: Any, out: Any, step: int, items: int) -> None:
-    """Copy arrays' rows to where they begin in rows of ``step``.
+def _put(table: Any, out: Any, step: int, pieces: int) -> None:
+    """Copy arrays' rows to where they begin in rows of ``step``: each row is written from its beginning to its end.
 
     For each array the table has its address, its rows' length, where they begin in the result's, and the number of its first
-    item: a piece of a row.
+    among the ``pieces`` of a row.
     """
-    parallel_for(_put_block, (table, out, step, items), items, 1 + _PIECE * items // max(len(out), 1))
+    parallel_for(_put_block, (table, out, step, pieces), len(out) // step * pieces, 1 + _PIECE * pieces // step)
 
 
 @compiled
-def _put_block(table: Any, out: Any, step: int, items: int, start: int, stop: int) -> None:
-    for k in range(len(table)):
-        n, first, end = table[k, 1], table[k, 3], table[k + 1, 3] if k + 1 < len(table) else items
-        begin, end, pieces = max(start, first), min(stop, end), -(-n // _PIECE)
-        if begin >= end:
-            continue
-        row, piece = (begin - first) // pieces, (begin - first) % pieces
-        for _ in range(end - begin):
-            done = piece * _PIECE
-            length = min(_PIECE, n - done)
-            source = array_at(out, table[k, 0] + (row * n + done) * out.itemsize, length)
-            to = array_at(out, address(out) + (row * step + table[k, 2] + done) * out.itemsize, length)
-            for j in range(length):
-                to[j] = source[j]
-            piece += 1
-            if piece == pieces:
-                row, piece = row + 1, 0
+def _put_block(table: Any, out: Any, step: int, pieces: int, start: int, stop: int) -> None:
+    row, piece, k = start // pieces, start % pieces, 0
+    for _ in range(stop - start):
+        while k + 1 < len(table) and table[k + 1, 3] <= piece:
+            k += 1
+        n, done = table[k, 1], (piece - table[k, 3]) * _PIECE
+        length = min(_PIECE, n - done)
+        source = array_at(out, table[k, 0] + (row * n + done) * out.itemsize, length)
+        to = array_at(out, address(out) + (row * step + table[k, 2] + done) * out.itemsize, length)
+        for j in range(length):
+            to[j] = source[j]
+        piece += 1
+        if piece == pieces:
+            row, piece, k = row + 1, 0, 0
 
 
 def stack(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
