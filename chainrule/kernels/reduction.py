@@ -25,8 +25,8 @@ Axis = int | tuple[int, ...] | None
 
 _NOTHING = np._NoValue  # type: ignore[attr-defined]  # NumPy's default for arguments that were not given
 _LEAST = 8192  # elements from which on the compiled versions are faster
-_BLOCK = 65536  # elements, about
-_ROW = 512  # elements, at most, that one sum in the array's dtype is of
+_BLOCK, _SHARE = 65536, 16384  # elements, about, of a part of columns, and of rows that one thread takes at once
+_ROW = 1024  # elements, at most, that one sum in the array's dtype is of
 _WIDE = 256  # numbers that are worked on together where a matrix has fewer columns
 _AXES, _FLOATS = frozenset({int, tuple, type(None)}), (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -87,7 +87,7 @@ row_of: Any = None  # what a row is reduced to
 
 def _rows(x: Any, out: Any, parts: Any, outer: int, m: int, length: int, pieces: int, divisor: float) -> None:
     """Reduce rows of ``m`` elements, each in so many pieces; into ``out`` at once where that makes no parts."""
-    parallel_for(_rows_block, (x, out, parts, m, length, pieces, divisor), len(x) // m * pieces, max(1, _BLOCK // length))
+    parallel_for(_rows_block, (x, out, parts, m, length, pieces, divisor), len(x) // m * pieces, max(1, _SHARE // length))
     if len(parts) > 0:
         _together(parts, out, outer, pieces, 1, divisor)
 
