@@ -229,6 +229,21 @@ def test_gemm_does_not_depend_on_the_number_of_threads_nor_hide_nan():
     np.testing.assert_array_equal(np.isfinite(results[0]), np.isfinite(a @ b))
 
 
+@needs_numba
+@pytest.mark.parametrize("m,n", [(16, 20), (1, 7), (7, 1)])
+def test_a_product_over_a_long_inner_dimension_does_not_depend_on_the_number_of_threads(m, n):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, 5000)).astype("f4"), rng.standard_normal((5000, n)).astype("f4")
+    before, results = chainrule.get_num_threads(), []
+    for threads_ in (1, 2, 4):
+        chainrule.set_num_threads(threads_)
+        results += [matmul.matmul(left, b) for left in (a, np.asfortranarray(a))]
+    chainrule.set_num_threads(before)
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(result, results[i % 2])
+        np.testing.assert_allclose(result, a.astype("f8") @ b, rtol=1e-3, atol=1e-2)
+
+
 def test_number_of_threads():
     with pytest.raises(ValueError, match="at least 1"):
         chainrule.set_num_threads(0)

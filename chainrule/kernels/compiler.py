@@ -21,7 +21,7 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite.binding.newpassmanagers import create_new_module_pass_manager
 from numba import njit
-from numba.core import event
+from numba.core import event, target_extension
 from numba.core.caching import NullCache, _cache_log, _CacheLocator
 from numba.core.ccallback import CFunc
 from numba.core.codegen import JITCodeLibrary
@@ -31,6 +31,7 @@ from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
+from ..core.collection import seldom_collected
 from . import compiling
 
 # ---- compiled as a whole ----------------------------------------------------------------------------------------------------
@@ -52,7 +53,11 @@ class _WholeCompiler(Compiler):  # type: ignore[misc]
     def __init__(self, typingctx: Any, targetctx: Any, library: Any, *arguments: Any):
         library = _Whole(targetctx.codegen(), "whole")
         library.enable_object_caching()
-        super().__init__(typingctx, targetctx, library, *arguments)
+        super().__init__(typingctx, targetctx.subtarget(target=_Kernels), library, *arguments)
+
+    def compile_extra(self, function: Any) -> Any:
+        with seldom_collected:  # of the many objects that are made here, few are garbage before the end
+            return super().compile_extra(function)
 
 
 def jit(function: Any, options: dict[str, Any]) -> Any:
@@ -88,7 +93,7 @@ class _PartCompiler(Compiler):  # type: ignore[misc]
     def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any):
         flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
         library = _Part(targetctx.codegen(), "part")
-        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+        super().__init__(typingctx, targetctx.subtarget(target=_Kernels), library, args, return_type, flags, locals)
 
 
 class _PartDispatcher(CPUDispatcher):  # type: ignore[misc]
@@ -102,6 +107,15 @@ def part(function: Any, options: dict[str, Any] | None = None) -> Any:
     """Numba's dispatcher of a function that only compiled functions call."""
     options = {"nopython": True, "boundscheck": None} | (options or {})
     return _PartDispatcher(function, targetoptions=options, pipeline_class=_PartCompiler)
+
+
+class _Kernels(target_extension.CPU):  # type: ignore[misc]
+    """The processor, as what kernels are compiled for: what they call of Numba's own functions are parts, too."""
+
+
+target_extension.target_registry["chainrule kernels"] = _Kernels
+target_extension.dispatcher_registry[_Kernels] = _PartDispatcher
+target_extension.jit_registry[_Kernels] = lambda **options: lambda function: part(function, options)
 
 
 # ---- kept on disk -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from .layer import (
     give_back,
     narrow_tile,
     parallel_for,
+    part_of_tile,
+    part_rows,
     tile,
     tile_columns,
     tile_rows,
@@ -32,7 +34,7 @@ from .layer import (
 
 _DEPTH = 384  # of the inner dimension at a time, so that a panel stays in the first cache
 _COPIED = 1 << 20  # numbers of each matrix that are copied at a time
-_FEW_PANELS = 2  # of the right matrix
+_FEW_PANELS = 2  # of a matrix: the other one is not read often enough to copy it
 _FEW_ROWS = 4  # of the left matrix: copying the right one would take longer than to multiply by it
 _SMALL = 1 << 21  # multiplications: fewer are not worth a second thread
 ZEROS = np.zeros(16)  # as long as a row of a tile
@@ -64,9 +66,11 @@ def _gemm(a: Any, b: Any, out: Any, plus: Any, finish: int, arguments: int) -> N
     if m == 0 or n == 0:
         return
     few_columns = n <= _FEW_ROWS and a.strides[0] >= a.strides[1] and k > 1
-    if m <= _FEW_ROWS or few_columns:
+    if m <= _FEW_ROWS or n == 1 or few_columns:
         if m <= _FEW_ROWS:
             _multiply_few(a, b, out, plus)
+        elif n == 1:
+            _multiply_few(b.T, a.T, out.T, plus.T)
         else:
             parallel_for(_columns_of_few, (b.T, a.T, out.T, plus.T), m, _wide_enough(k))
         if finish != 0:
@@ -84,14 +88,13 @@ def _gemm(a: Any, b: Any, out: Any, plus: Any, finish: int, arguments: int) -> N
             a_part = a[i : min(i + high * rows, m)]
             out_part = out[i : i + len(a_part), j : j + b_part.shape[1]]
             plus_part = plus[i : i + len(a_part), j : j + b_part.shape[1]]
-            to_pack = slabs * (high + (wide if i == 0 else 0))
+            to_pack = slabs * (high + (wide if i == 0 and not _read_right_in_place(b, high) else 0))
             parallel_for(_pack, (a_part, b_part, left, right, high, wide), to_pack, to_pack if small else 4)
             across = (wide + _BLOCK - 1) // _BLOCK
             blocks = (high + _BLOCK - 1) // _BLOCK * across
             ends = (finish, arguments, i, j)
-            parallel_for(
-                _multiply, (a_part, left, right, out_part, plus_part, high, wide, across, ends), blocks, blocks if small else 1
-            )
+            given = (a_part, b_part, left, right, out_part, plus_part, high, wide, across, ends)
+            parallel_for(_multiply, given, blocks, blocks if small else 1)
     give_back(left)
     give_back(right)
 
@@ -100,6 +103,12 @@ def _gemm(a: Any, b: Any, out: Any, plus: Any, finish: int, arguments: int) -> N
 def _read_in_place(a: Any, wide: int) -> Any:
     """Whether the left matrix is read where it is: it is not read often, or lies in an order in which that is as fast."""
     return wide <= _FEW_PANELS or a.strides[1] == a.itemsize or a.strides[0] == a.itemsize
+
+
+@compiled
+def _read_right_in_place(b: Any, high: int) -> Any:
+    """Whether the right matrix is read where it is: it is read once or twice, in rows."""
+    return high <= _FEW_PANELS and b.strides[1] == b.itemsize
 
 
 @compiled
@@ -157,61 +166,69 @@ def pack_panel(a: Any, panel: Any, width: int) -> None:
 
 @compiled
 def _multiply(
-    whole: Any, left: Any, right: Any, out: Any, plus: Any, high: int, wide: int, across: int, ends: Any, start: int, stop: int
-) -> None:
-    """Compute blocks of out = left right + plus, where ``whole`` is what ``left`` is a copy of.
+    a: Any, b: Any, left: Any, right: Any, out: Any, plus: Any, high: int, wide: int, across: int, ends: Any, start: int,
+    stop: int,
+) -> None:  # fmt: skip
+    """Compute blocks of out = a b + plus, where ``left`` and ``right`` are copies of ``a`` and ``b``.
 
     ``ends`` says what finishes a block, with which arguments, and where in the whole result ``out`` begins.
     """
-    (m, k), n = whole.shape, out.shape[1]
-    row_step, column_step = whole.strides[0] // whole.itemsize, whole.strides[1] // whole.itemsize
-    rows, columns, vector = tile_rows(), tile_columns(out), vector_length(out)
-    item, out_row, out_at, plus_at = out.itemsize, out.strides[0] // out.itemsize, address(out), address(plus)
-    edge, one, in_place = np.zeros((rows + 1, columns), out.dtype), out.dtype.type(1), _read_in_place(whole, wide)
-    edge_at = address(edge)
-    nothing = edge_at + rows * columns * item
-    whole_at, left_at, right_at = address(whole), address(left), address(right)
+    (m, k), n = a.shape, out.shape[1]
+    rows, columns, vector, few = tile_rows(), tile_columns(out), vector_length(out), part_rows()
+    item, one, out_row, out_at, plus_at = out.itemsize, out.dtype.type(1), out.strides[0], address(out), address(plus)
+    left_in_place, right_in_place = _read_in_place(a, wide), _read_right_in_place(b, high)
     for block in range(start, stop):
         p0, q0 = block // across * _BLOCK, block % across * _BLOCK
         for k0 in range(0, max(k, 1), _DEPTH):
             depth = min(_DEPTH, k - k0)
-            first, first_row, first_step = (
-                (plus_at, plus.strides[0] // item, plus.strides[1]) if k0 == 0 else (out_at, out_row, item)
-            )
+            base, known_row, known_column = (plus_at, plus.strides[0], plus.strides[1]) if k0 == 0 else (out_at, out_row, item)
             for q in range(q0, min(q0 + _BLOCK, (n + columns - 1) // columns)):
-                b = right_at + (k0 * wide + q * depth) * columns * item
+                y, y_step = address(right) + (k0 * wide + q * depth) * columns * item, columns
                 filled = min(columns, n - q * columns)
+                if right_in_place:
+                    y, y_step = address(b) + k0 * b.strides[0] + q * columns * item, b.strides[0] // item
+                elif filled <= vector:
+                    y_step = vector
                 for p in range(p0, min(p0 + _BLOCK, (m + rows - 1) // rows)):
-                    a, a_row, a_step = left_at + (k0 * high + p * depth) * rows * item, 1, rows
-                    if in_place and (p + 1) * rows <= m:
-                        a, a_row, a_step = whole_at + (p * rows * row_step + k0 * column_step) * item, row_step, column_step
-                    place = out_at + (p * rows * out_row + q * columns) * item
-                    added, added_row = first + p * rows * first_row * item + q * columns * first_step, first_row
-                    height, narrow = min(rows, m - p * rows), filled <= vector
-                    inside = height == rows and filled in (columns, vector)
-                    target, step, known, known_row = place, out_row, added, added_row
-                    if not inside:  # what reaches over the edge is computed whole, and copied in part
-                        target, step, known, known_row = edge_at, columns, nothing, 0
-                    if narrow:
-                        narrow_tile(out, depth, a, a_row, a_step, b, vector, target, step, known, known_row, one)
+                    x, x_row, x_step = address(left) + (k0 * high + p * depth) * rows * item, 1, rows
+                    height = min(rows, m - p * rows)
+                    if left_in_place and height == rows:
+                        x, x_row, x_step = (
+                            address(a) + p * rows * a.strides[0] + k0 * a.strides[1],
+                            a.strides[0] // item,
+                            a.strides[1] // item,
+                        )
+                    place = out_at + p * rows * out_row + q * columns * item
+                    known = base + p * rows * known_row + q * columns * known_column
+                    if filled <= vector:
+                        narrow_tile(
+                            out,
+                            depth,
+                            x,
+                            x_row,
+                            x_step,
+                            y,
+                            y_step,
+                            place,
+                            out_row // item,
+                            known,
+                            known_row // item,
+                            one,
+                            height,
+                            filled,
+                        )
+                    elif filled == columns and height == rows:
+                        tile(out, depth, x, x_row, x_step, y, y_step, place, out_row // item, known, known_row // item, one)
                     else:
-                        tile(out, depth, a, a_row, a_step, b, columns, target, step, known, known_row, one)
-                    if not inside:
-                        add_part(edge, out, place, height, filled, added, added_row)
+                        for r in range(0, height, few):
+                            part_of_tile(
+                                out, depth, x + r * x_row * item, x_row, x_step, y, y_step, place + r * out_row,
+                                out_row // item, known + r * known_row, known_row // item, one, min(few, height - r), filled,
+                            )  # fmt: skip
         finish, arguments, row, column = ends
         if finish != 0:
             bottom, right_side = min((p0 + _BLOCK) * rows, m), min((q0 + _BLOCK) * columns, n)
             call(finish, (arguments, row + p0 * rows, row + bottom, column + q0 * columns, column + right_side))
-
-
-@compiled
-def add_part(edge: Any, out: Any, place: int, height: int, filled: int, plus: int, plus_row: int) -> None:
-    """Bring the part of a tile that lies inside to its place, and add what is there at the address ``plus``."""
-    for r in range(height):
-        source, row = edge[r], array_at(out, place + r * out.strides[0], filled)
-        added = array_at(out, plus + r * plus_row * out.itemsize, filled)
-        for c in range(filled):
-            row[c] = source[c] + added[c]
 
 
 @compiled
@@ -252,12 +269,11 @@ def _columns_of_few(a: Any, b: Any, out: Any, plus: Any, start: int, stop: int) 
 def _parts_of_few(a: Any, b: Any, out: Any, plus: Any, start: int, stop: int) -> None:
     """In a row's sums, of whose columns each thread has a part, four rows of ``b`` at a time."""
     k, n, item = len(b), stop - start, b.itemsize
-    b_at, out_at, plus_at = address(b) + start * b.strides[1], address(out) + start * item, address(plus) + start * item
-    adds = plus.strides[1] != 0
+    b_at, out_at = address(b) + start * b.strides[1], address(out) + start * item
     for i in range(len(out)):
-        row, added = array_at(out, out_at + i * out.strides[0], n), array_at(out, plus_at + i * plus.strides[0], n)
+        row, added = array_at(out, out_at + i * out.strides[0], n), plus[i, start:stop]
         for j in range(n):
-            row[j] = added[j] if adds else 0
+            row[j] = added[j]
         if b.strides[1] != item and n > 1:
             for p in range(k):
                 for j in range(n):

@@ -233,8 +233,8 @@ def _tiles() -> Any:
     return import_module("chainrule.kernels.tile")
 
 
-tile, narrow_tile, low_tile = Native("tile", _tiles), Native("narrow_tile", _tiles), Native("low_tile", _tiles)
-row_tile = Native("row_tile", _tiles)
+tile, low_tile, row_tile = Native("tile", _tiles), Native("low_tile", _tiles), Native("row_tile", _tiles)
+narrow_tile = Native("narrow_tile", _tiles)
 part_of_tile, narrow_part_of_tile = Native("part_of_tile", _tiles), Native("narrow_part_of_tile", _tiles)
 part_rows, narrow_part_rows = Native("part_rows", _tiles), Native("narrow_part_rows", _tiles)
 tile_rows, low_tile_rows = Native("tile_rows", _tiles), Native("low_tile_rows", _tiles)

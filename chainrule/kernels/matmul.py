@@ -18,6 +18,7 @@ from .panels import multiply_by
 
 _TINY = 64  # multiplications: up to that, vectors would not pay
 _SMALL = 1 << 13  # numbers of a right matrix that is read where it is, or copied as it is
+_NARROW, _PIECE = 1 << 14, 1 << 10  # results that are too few to share, and of how many products threads make sums then
 _FEW = 1 << 16  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
 
 
@@ -50,7 +51,28 @@ def _(x: Array, y: Array) -> Array:
 
 @compiled
 def _product(x: Any, y: Any, out: Any) -> None:
-    gemm(x, y, out)
+    (m, n), k = out.shape, x.shape[1]
+    if m * n > _NARROW or k < 2 * _PIECE:
+        gemm(x, y, out)
+        return
+    count = (k + _PIECE - 1) // _PIECE  # threads share the sums, as there are too few results
+    pieces = borrow(out, count * m * n).reshape(count, m, n)
+    parallel_for(_products_of_pieces, (x, y, pieces), count, 1)
+    total = out.reshape(-1)
+    for j in range(len(total)):
+        total[j] = 0
+    for i in range(count):
+        piece = pieces[i].reshape(-1)
+        for j in range(len(total)):
+            total[j] += piece[j]
+    give_back(pieces)
+
+
+@compiled
+def _products_of_pieces(x: Any, y: Any, pieces: Any, start: int, stop: int) -> None:
+    for i in range(start, stop):
+        first, last = i * _PIECE, min((i + 1) * _PIECE, len(y))
+        gemm(x[:, first:last], y[first:last], pieces[i])
 
 
 @compiled

@@ -21,7 +21,7 @@ TILE_ROWS, TILE_VECTORS = {64: 12, 32: 6, 16: 8 if ARM else 4}[VECTOR], 2
 LOW_TILE_ROWS = 8 if TILE_ROWS == 12 else 4
 
 
-def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
+def _tile(rows: int) -> Any:
     @intrinsic
     def tile(typingctx: Any, like: Any, k: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, out: Any, out_row: Any,
              plus: Any, plus_row: Any, alpha: Any) -> Any:  # fmt: skip
@@ -38,12 +38,12 @@ def _tile(vectors: int, rows: int = TILE_ROWS) -> Any:
             a_row, a_step, b_step, out_row, plus_row = (
                 builder.mul(n, _WORD(v.size)) for n in (a_row, a_step, b_step, out_row, plus_row)
             )
-            sums = v.sums(rows, vectors)
+            sums = v.sums(rows, TILE_VECTORS)
             for place in (place for row in sums for place in row):
                 builder.store(v.constant(0), place)
             with cgutils.for_range(builder, k) as loop:
                 left, right = (builder.add(x, builder.mul(loop.index, n)) for x, n in ((a, a_step), (b, b_step)))
-                columns = [v.load(right, j * VECTOR) for j in range(vectors)]
+                columns = [v.load(right, j * VECTOR) for j in range(TILE_VECTORS)]
                 for r, row in enumerate(sums):
                     x = v.broadcast(builder.add(left, builder.mul(a_row, _WORD(r))))
                     for column, place in zip(columns, row, strict=True):
@@ -151,10 +151,10 @@ def _number(rows: int) -> Any:
 #: Of a vector's length of rows, and of those that a tile has beyond.
 transpose, transpose_rest = _transposition(lambda lanes: lanes), _transposition(lambda lanes: TILE_ROWS % lanes)
 
-tile, narrow_tile, low_tile = _tile(TILE_VECTORS), _tile(1), _tile(TILE_VECTORS, LOW_TILE_ROWS)
-row_tile = _tile(TILE_VECTORS, 1)
+tile, low_tile, row_tile = (_tile(rows) for rows in (TILE_ROWS, LOW_TILE_ROWS, 1))
 #: Each with as many sums as it takes that none waits for another.
 PART_ROWS, NARROW_PART_ROWS = 4, 8
+narrow_tile = _part_of_tile(1, TILE_ROWS)
 part_of_tile, narrow_part_of_tile = _part_of_tile(TILE_VECTORS, PART_ROWS), _part_of_tile(1, NARROW_PART_ROWS)
 
 #: The number of rows of a tile and of a low one, and the most rows of a part of a tile and of a narrow one.
