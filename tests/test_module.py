@@ -58,6 +58,21 @@ def test_lists_of_modules_change_as_in_pytorch(kind):
         ours[0] = 3
 
 
+def test_none_in_a_list_of_modules():
+    def make(lib):
+        layers = lib.ModuleList([lib.Linear(2, 3), None]).append(None)
+        layers.insert(0, None)
+        layers[2] = lib.ReLU()
+        return layers
+
+    ours, theirs = make(nn), make(tnn)
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["1.weight", "1.bias"]
+    assert [type(m).__name__ for m in ours] == [type(m).__name__ for m in theirs] == ["NoneType", "Linear", "ReLU", "NoneType"]
+    assert ours[-1] is None
+    assert [type(m).__name__ for m in ours[2:]] == ["ReLU", "NoneType"]
+
+
 def test_dict_of_modules():
     make = [lambda lib: lib.ModuleDict({"a": lib.Linear(2, 3), "b": lib.ReLU()})] * 2
     ours, theirs = make[0](nn), make[1](tnn)
@@ -480,3 +495,10 @@ def test_parameters_as_a_vector():
     np.testing.assert_array_equal(own, np.arange(6.0).reshape(2, 3))
     with pytest.raises(ValueError, match=r"a vector of shape \(7,\) for 8 elements"):
         nn.utils.vector_to_parameters(np.zeros(7), model.parameters())
+
+
+def test_flatten_parameters_changes_nothing():
+    layer = nn.LSTM(3, 4)
+    before = {name: value.copy() for name, value in layer.state_dict().items()}
+    layer.flatten_parameters()
+    assert all(np.array_equal(before[name], value) for name, value in layer.state_dict().items())

@@ -169,7 +169,7 @@ class Sequential(_Modules):
 
 
 class ModuleList(_Modules):
-    """A list of modules, which are named "0", "1", ...
+    """A list of modules, which are named "0", "1", ...; None may stand in the place of one that is left out.
 
     >>> from chainrule import nn
     >>> layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
@@ -177,13 +177,21 @@ class ModuleList(_Modules):
     (3, '2.bias')
     """
 
-    def __init__(self, modules: Iterable[Module] = ()):
-        self.extend(modules)
+    def __init__(self, modules: Iterable[Module | None] = ()):
+        self.extend(modules)  # type: ignore[arg-type]  # an entry is a Module to who does not put None there
+
+    @staticmethod
+    def _checked(value: Any) -> Any:
+        return None if value is None else _module(value)
+
+    def _named(self) -> list[tuple[str, Any]]:
+        # an attribute of a subclass that is None has no number for its name
+        return [(k, v) for k, v in vars(self).items() if isinstance(v, Module) or (v is None and k.isdecimal())]
 
     def _shown(self) -> list[tuple[str, str]]:
         """Equal neighbours in one line."""
         lines = []
-        for text, run in groupby(super()._shown(), key=lambda shown: shown[1]):
+        for text, run in groupby(((name, repr(entry)) for name, entry in self._named()), key=lambda shown: shown[1]):
             names = [name for name, _ in run]
             lines.append((names[0], text) if len(names) == 1 else (f"{names[0]}-{names[-1]}", f"{len(names)} x {text}"))
         return lines

@@ -132,6 +132,9 @@ class RNNBase(_Recurrent):
             x = np.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
         return x, tuple(np.stack(parts) for parts in zip(*last, strict=True))
 
+    def flatten_parameters(self) -> None:
+        """Do nothing: the kernels read the weights where they lie. PyTorch's GPU wants it, and so models call it."""
+
     def extra_repr(self) -> str:
         defaults = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
         options = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
