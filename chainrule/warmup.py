@@ -56,7 +56,8 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         scaled_dot_product_attention(q, k, v, is_causal=True).sum().backward()
 
     def embed() -> None:
-        nn.Embedding(100, 64).to(dtype)(rng.integers(100, size=(32, 32))).sum().backward()
+        tokens, positions = nn.Embedding(100, 64).to(dtype), nn.Embedding(32, 64).to(dtype)
+        (tokens(rng.integers(100, size=(32, 32))) + positions(np.arange(32))).sum().backward()
 
     def clip() -> None:
         p = Parameter(array(256, 256))
@@ -64,6 +65,9 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         nn.utils.clip_grad_norm_([p], 1.0)
 
     wide = nn.Linear(256, 256)
+    few = nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)
+    )
     return {
         "linear and Adam": through(wide, 256, 256, steps=lambda p: optim.Adam(p)),
         "AdamW, no bias": through(nn.Linear(256, 256, bias=False), 256, 256, steps=lambda p: optim.AdamW(p)),
@@ -85,7 +89,7 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "max pool": on_images(nn.MaxPool2d(2), 32),
         "average pool": on_images(nn.AvgPool2d(2), 32),
         "convolution of images": through(nn.Conv2d(1, 32, 3, padding=1), 8, 1, 32, 32),
-        "few channels": through(nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5)), 32, 1, 28, 28),
+        "few channels": through(few, 32, 1, 28, 28),
         "convolution 3x3": on_images(nn.Conv2d(32, 32, 3, padding=1), 32),
         "convolution 3x3, many channels": on_images(nn.Conv2d(64, 64, 3, padding=1), 64),
         "convolution 3x3, stride 2": on_images(nn.Conv2d(32, 64, 3, 2, 1), 32),
