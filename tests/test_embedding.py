@@ -6,7 +6,8 @@ import pytest
 import chainrule as cr
 import chainrule.functional as F
 from chainrule import nn
-from chainrule.kernels import embedding as kernel
+from chainrule.kernels.embedding import add_rows
+from chainrule.kernels.lines import take_rows
 
 torch = pytest.importorskip("torch")
 tnn = torch.nn
@@ -40,12 +41,12 @@ def compare(ours, theirs, arrays, tolerance=1e-5):
 def test_kernels_equal_their_references(shape, size, dtype):
     table = rng.standard_normal(size).astype(dtype)
     index = rng.integers(0, size[0], shape, dtype=np.int32)
-    np.testing.assert_array_equal(kernel.take_rows(table, index), table[index])
+    np.testing.assert_array_equal(take_rows(table, index), table[index])
     rows = rng.standard_normal((*shape, size[1])).astype(dtype)
     expected = np.zeros(size)
     np.add.at(expected, index, rows)
     for given in (rows, np.asfortranarray(rows)):
-        got = kernel.add_rows(given, index, size[0])
+        got = add_rows(given, index, size[0])
         assert got.dtype == dtype
         np.testing.assert_allclose(got, expected, rtol=1e-3 if dtype == "f2" else 1e-5, atol=0.05 if dtype == "f2" else 1e-4)
 
@@ -55,7 +56,7 @@ def test_adding_rows_does_not_depend_on_the_number_of_threads():
     before, results = cr.get_num_threads(), []
     for n in (1, 2, 3):
         cr.set_num_threads(n)
-        results.append(kernel.add_rows(rows, index, 10))
+        results.append(add_rows(rows, index, 10))
     cr.set_num_threads(before)
     assert all(np.array_equal(results[0], r) for r in results)
 

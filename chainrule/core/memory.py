@@ -6,10 +6,7 @@ take longer than the arithmetic. So the memory of large results is kept when the
 
 from __future__ import annotations
 
-import os
 import sys
-from _thread import RLock
-from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 from math import prod
@@ -25,12 +22,10 @@ _LINE = 64  # bytes of a cache line, and of the widest vector
 
 _BYTE = np.dtype(np.uint8)
 
-#: Memory that is free, by size. The last byte of each says where in it a line of the cache begins.
-_free: dict[int, list[bytearray]] = defaultdict(list)
+#: Memory that is free, by size. The last byte of each says where in it a line of the cache begins. Threads share it without a
+#: lock: a list's append and pop are atomic, and a count that two threads change at once limits what is kept all the same.
+_free: dict[int, list[bytearray]] = {}
 _kept = 0
-_lock = RLock()  # an array can be collected within empty() itself
-if hasattr(os, "register_at_fork"):  # another thread may hold it, which the child does not have
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class _Lease(Memory):
@@ -43,11 +38,10 @@ class _Lease(Memory):
         memory: Any = self.base
         if memory.__class__ is not bytearray:  # a view of the lease itself, or a copy
             return
-        with _lock:
-            size = len(memory)
-            if _kept + size <= _MOST:
-                _free[size].append(memory)
-                _kept += size
+        size = len(memory)
+        if _kept + size <= _MOST:
+            _kept += size
+            _free.setdefault(size, []).append(memory)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -110,14 +104,12 @@ def _lease(size: int) -> _Lease:
     """So many bytes of memory, or a few more."""
     global _kept
     room = _room(size)
-    with _lock:
-        free = _free[room]
-        if free:
-            memory = free.pop()
-            _kept -= room
-        else:
-            memory = bytearray(room)
-            memory[-1] = -np.frombuffer(memory, _BYTE).ctypes.data % _LINE
+    try:
+        memory = _free[room].pop()
+        _kept -= room
+    except (KeyError, IndexError):
+        memory = bytearray(room)
+        memory[-1] = -np.frombuffer(memory, _BYTE).ctypes.data % _LINE
     return _Lease(size, _BYTE, memory, memory[-1])
 
 
@@ -131,9 +123,8 @@ def _room(size: int) -> int:
 def release() -> None:
     """Give the memory that is kept for later back to the system."""
     global _kept
-    with _lock:
-        _free.clear()
-        _kept = 0
+    _free.clear()
+    _kept = 0
     scratch = sys.modules.get("chainrule.kernels.scratch")
     if scratch is not None:  # else no compiled function has borrowed any
         scratch.free_all()

@@ -448,6 +448,8 @@ def unwrap(value: Any) -> Any:
     """``value`` with Variables, also in lists, tuples, dicts and those that a Batched holds, replaced by their data."""
     if isinstance(value, Variable):
         value = value._data
+    if value.__class__ is np.ndarray:
+        return value
     if value.__class__ is Batched:
         return Batched(unwrap(value.inner), value.level, value.mapped)
     if value.__class__ is list or value.__class__ is tuple:

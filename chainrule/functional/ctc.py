@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..dispatch import define_rule, primitive, unwrap
-from .embedding import check_indices
+from ..kernels.lines import check_indices
 from .loss import reduced
 
 

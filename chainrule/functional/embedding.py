@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.batched import all_values
 from ..core.variable import Variable
 from ..dispatch import define_rule, primitive, unwrap
-from ..kernels import embedding as kernel
-
-
-def check_indices(index: Array, n: int, what: str) -> None:
-    """Raise an IndexError that says where, unless all of ``index`` are integers from 0 to n - 1."""
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"indices are integers, not {index.dtype}")
-    index = all_values(index)
-    # a negative number is, without its sign, larger than any n
-    if index.size and index.view(_unsigned(index.dtype)).max() >= n:
-        position = tuple(int(i) for i in np.argwhere((index < 0) | (index >= n))[0])
-        where = f" at position {position}" if position else ""
-        raise IndexError(f"index {index[position]}{where}; {what} is {n}")
-
-
-@cache
-def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(dtype.str.replace("i", "u"))
+from ..kernels.embedding import add_rows
+from ..kernels.lines import check_indices, take_rows
 
 
 def embedding(
@@ -61,21 +43,21 @@ def embedding(
            [3., 4.]])
     """
     index, n = unwrap(input), _rows_in(weight)
-    check_indices(index, n, "num_embeddings")
     _refuse_sparse(sparse)
     if max_norm is not None:
+        check_indices(index, n, "num_embeddings")
         _shorten(weight, index, max_norm, norm_type)
     return _rows(weight, index, None if padding_idx is None else padding_idx % n, scale_grad_by_freq)
 
 
 @primitive
 def _rows(weight: Array, index: Array, padding_idx: int | None = None, by_frequency: bool = False) -> Array:
-    return kernel.take_rows(weight, index)
+    return take_rows(weight, index)
 
 
 @primitive
 def _add_rows(rows: Array, index: Array, n: int) -> Array:
-    return kernel.add_rows(rows, index, n)
+    return add_rows(rows, index, n)
 
 
 def _rows_gradient(g: Any, weight_shape: tuple[int, int], index: Array, padding_idx: int | None, by_frequency: bool) -> Any:

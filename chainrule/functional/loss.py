@@ -19,17 +19,17 @@ from ..dispatch import define_rule, primitive, unwrap
 from ..kernels import loss as kernels
 from ..kernels.elementwise import elementwise
 from ..kernels.layer import kernel
+from ..kernels.lines import are_indices, check_indices
 from .activation import log_one_plus_exp, log_softmax, sigmoid, softmax
 from .distance import pairwise_distance
-from .embedding import check_indices
 
 
 def reduced(loss: Any, reduction: str) -> Any:
     """The mean or the sum of a loss, or the loss itself."""
     if reduction == "mean":
-        return np.mean(loss)
+        return loss.mean()
     if reduction == "sum":
-        return np.sum(loss)
+        return loss.sum()
     if reduction == "none":
         return loss
     raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
@@ -444,13 +444,15 @@ def classes_and_weights(loss: str, input: Any, target: Any, weight: Any, ignore_
     if target.dtype.kind not in "iu":
         hint = "target.astype(np.int64)" if target.dtype.kind in "bf" else "np.unique(target, return_inverse=True)[1]"
         raise TypeError(f"{loss}: classes are integers from 0 to {classes - 1}, not {target.dtype}; use {hint}")
-    counts = target != ignore_index
-    index = target if everywhere(counts) else np.where(counts, target, 0)
-    check_indices(index, classes, "the number of classes")
+    index, weights = target, None
+    if 0 <= ignore_index < classes or not are_indices(target, classes):  # perhaps some do not count
+        counts = target != ignore_index
+        if not everywhere(counts):
+            index, weights = np.where(counts, target, 0), as_array(counts.astype(input.dtype))
+        check_indices(index, classes, "the number of classes")
     if weight is not None:
-        weights = as_array(get_item(unwrap(weight), index) * counts).astype(input.dtype, copy=False)
-    else:
-        weights = None if index is target else as_array(counts.astype(input.dtype))
+        of_classes = get_item(unwrap(weight), index)
+        weights = as_array(of_classes if weights is None else of_classes * weights).astype(input.dtype, copy=False)
     return np.moveaxis(input, axis, -1) if input.ndim > 2 else input, index, weights
 
 

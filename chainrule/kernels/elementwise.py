@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.arrays import Array, ndarray
 from ..core.memory import empty, empty_like
-from .layer import Compiled, Kernel, address, array_at, enabled, exact, parallel_for
+from .layer import FLOATS, Compiled, Kernel, address, array_at, enabled, exact, parallel_for
 
 #: Elements of a block, at least, and blocks, at most: the last one to be done is waited for.
 _BLOCK, _BLOCKS = 8192, 64
@@ -26,7 +26,7 @@ _BLOCK, _BLOCKS = 8192, 64
 _LEAST = 2048
 #: Elements of a row, at least: shorter ones would not fill vectors.
 _SHORT = 8
-_FLOATS, _MASK = (np.dtype(np.float32), np.dtype(np.float64)), np.dtype(np.bool_)
+_MASK = np.dtype(np.bool_)
 
 
 def elementwise(
@@ -46,37 +46,76 @@ def elementwise(
 class Elementwise(Kernel):
     """A kernel that works element by element."""
 
+    __slots__ = ("__call__",)
+
+    #: What a call runs: generated at the first one.
+    __call__: Callable[..., Any]
+
     def __init__(self, reference: Callable[..., Array], function: Compiled, arrays: int, masks: int, gives: Any = None):
         super().__init__(reference)
         self._gives = None if gives is None else np.dtype(gives)
         self._function, self._masks, self._count = function, masks, masks + arrays
         self._loops: dict[Any, Compiled] = {}
+        self.__call__ = self._first
 
-    def __call__(self, *args: Any) -> Any:
-        made = self.computed(*args)
+    def _first(self, *args: Any) -> Any:
+        self.__call__ = self._generated(self.reference, self._general)
+        return self.__call__(*args)
+
+    @cached_property
+    def computed(self) -> Callable[..., Array | None]:
+        """What gives the result where a compiled loop is right and pays; else None."""
+        return self._generated(lambda *args: None, self._of_rows)
+
+    def _generated(self, small: Callable[..., Any], otherwise: Callable[..., Any]) -> Callable[..., Any]:
+        """What takes arrays of one shape through the flat loop.
+
+        Args:
+            small: what is called on fewer elements.
+            otherwise: what is called on all other arrays.
+        """
+        if not enabled():
+            return otherwise
+        names, numbers = self._names()
+        first, of = names[0], names[self._masks]
+        scope: dict[str, Any] = {
+            "empty": empty, "floats": FLOATS, "gives": self._gives, "loop": self._flat_loop, "mask": _MASK,
+            "ndarray": ndarray, "otherwise": otherwise, "small": small,
+        }  # fmt: skip
+        dtypes = [f"{of}.dtype in floats", *(f"{x}.dtype is mask" for x in names[: self._masks])]
+        dtypes += [f"{x}.dtype is {of}.dtype" for x in names[self._masks + 1 :]]
+        source = _CALL.format(
+            arguments=", ".join([*names, *numbers]),
+            alike=" and ".join([*(f"{x}.__class__ is ndarray" for x in names), *dtypes]),
+            first=first,
+            same=" and ".join(f"{x}.shape == shape" for x in names[1:]) or True,
+            contiguous=" and ".join(f"{x}.flags.c_contiguous" for x in names),
+            dtype=f"{of}.dtype" if self._gives is None else "gives",
+            flat=", ".join([*(f"{x}.ravel()" for x in names), "out.ravel()", *(f"float({n})" for n in numbers)]),
+            least=_LEAST,
+        )
+        exec(compile(source, __file__, "exec"), scope)
+        made: Callable[..., Any] = scope["call"]
+        return made
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """What generated code calls the arrays, and the numbers after them."""
+        arguments: int = self._function.__wrapped__.__code__.co_argcount  # type: ignore[attr-defined]
+        return [f"x{k}" for k in range(self._count)], [f"n{k}" for k in range(arguments - self._count)]
+
+    def _general(self, *args: Any) -> Any:
+        made = self._of_rows(*args)
         return super().__call__(*args) if made is None else made
 
-    def computed(self, *args: Any) -> Array | None:
-        """The result where a compiled loop is right and pays; else None."""
-        count, masks = self._count, self._masks
-        given, numbers = (args, ()) if len(args) == count else (args[:count], [*map(float, args[count:])])
-        first, of = given[0], given[masks]
-        if first.__class__ is not ndarray or of.__class__ is not ndarray or of.dtype not in _FLOATS:
+    def _of_rows(self, *args: Any) -> Array | None:
+        """The result by a loop over rows; None where that is not right, or does not pay."""
+        given, of = args[: self._count], args[self._masks]
+        if of.__class__ is not ndarray or of.dtype not in FLOATS or not enabled():
             return None
-        shape, dtype, alike = first.shape, of.dtype, True
         for k, a in enumerate(given):
-            if a.__class__ is not ndarray or a.dtype != (_MASK if k < masks else dtype):
+            if a.__class__ is not ndarray or a.dtype != (_MASK if k < self._masks else of.dtype):
                 return None
-            if a.shape != shape or not a.flags.c_contiguous:
-                alike = False
-        if not alike:
-            return self._broadcast(given, dtype, numbers) if enabled() else None
-        if first.size < _LEAST or not enabled():
-            return None
-        out = empty(shape, self._gives or dtype)
-        loop = self._loops.get(None) or self._flat_loop(len(numbers))
-        loop(*[a.ravel() for a in given], out.ravel(), *numbers)
-        return out
+        return self._broadcast(given, of.dtype, [*map(float, args[self._count :])])
 
     def _broadcast(self, given: tuple[Array, ...], dtype: Any, numbers: Sequence[float]) -> Array | None:
         gives = self._gives or dtype
@@ -86,22 +125,22 @@ class Elementwise(Kernel):
         if plan.copied:
             given = tuple([_in_order(a, plan) if k in plan.copied else a for k, a in enumerate(given)])
         out = empty(plan.shape, gives)
-        loop = self._loops.get(plan.pattern) or self._loop_of_rows(plan.pattern, len(numbers))
+        loop = self._loops.get(plan.pattern) or self._loop_of_rows(plan.pattern)
         loop(*[_beginning(a) for a in given], out.ravel(), plan.table, *numbers)
         return out if plan.back is None else out.transpose(plan.back)
 
-    def _flat_loop(self, numbers: int) -> Compiled:
+    @cached_property
+    def _flat_loop(self) -> Compiled:
         """The loop over arrays of one shape."""
-        names, others = [f"x{k}" for k in range(self._count)], [f"n{k}" for k in range(numbers)]
-        made = self._loops[None] = self._made(
+        names, others = self._names()
+        return self._made(
             _FLAT, "loop", others, arrays=", ".join(names), slices=", ".join(f"{name}[start:stop]" for name in names),
             items=", ".join([*(f"{name}[i]" for name in names), *others]), size=_BLOCK, most=_BLOCKS,
         )  # fmt: skip
-        return made
 
-    def _loop_of_rows(self, pattern: str, numbers: int) -> Compiled:
+    def _loop_of_rows(self, pattern: str) -> Compiled:
         """The loop over rows of arrays of one pattern."""
-        names, others = [f"x{k}" for k in range(self._count)], [f"n{k}" for k in range(numbers)]
+        names, others = self._names()
         rows, items = [], []
         for k, (name, kind) in enumerate(zip(names, pattern, strict=True)):
             rows.append((_ROW if kind == "v" else _ONE).format(x=name, a=10 + 3 * k, b=11 + 3 * k, c=12 + 3 * k))
@@ -210,6 +249,20 @@ def _beginning(a: Array) -> Array:
             flat.flags.writeable = True  # for Numba, it would be an array of another kind, to be compiled for by itself
     return flat
 
+
+_CALL = """
+def call({arguments}):
+    if {alike}:
+        shape = {first}.shape
+        if {same}:
+            if {first}.size < {least}:
+                return small({arguments})
+            if {contiguous}:
+                out = empty(shape, {dtype})
+                loop({flat})
+                return out
+    return otherwise({arguments})
+"""
 
 _FLAT = """
 def block({arrays}, out, {numbers}start, stop):

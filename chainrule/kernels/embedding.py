@@ -1,4 +1,4 @@
-"""Rows of a table by their indices, and the transpose: rows added up by index."""
+"""Rows added up by index: the transpose of ``lines.take_rows``."""
 
 from __future__ import annotations
 
@@ -9,26 +9,9 @@ import numpy as np
 from ..core.arrays import Array
 from ..core.memory import empty
 from .layer import compiled, dense, kernel, parallel_for
+from .lines import integers
 
-_BLOCK = 16384  # numbers
 _PARTS = 16  # of a table
-
-
-def _pays(rows: Array, index: Array) -> bool:
-    return index.size * rows.shape[-1] > 4096 and dense(rows)
-
-
-@kernel
-def take_rows(table: Array, index: Array) -> Array:
-    """The rows of ``table`` (n, d) at ``index`` (...), all from 0 to n - 1: (..., d)."""
-    return np.take(table, index, axis=0)
-
-
-@take_rows.compiled(when=lambda table, index: _pays(table, index) and table.flags.c_contiguous)
-def _(table: Array, index: Array) -> Array:
-    out = empty((index.size, table.shape[1]), table.dtype)
-    _take(table, _flat(index), out)
-    return out if index.ndim == 1 else out.reshape(*index.shape, -1)
 
 
 @kernel
@@ -44,29 +27,11 @@ def add_rows(rows: Array, index: Array, n: int) -> Array:
     return total
 
 
-@add_rows.compiled(when=lambda rows, index, n: _pays(rows, index))
+@add_rows.compiled(when=lambda rows, index, n: rows.size > 4096 and dense(rows))
 def _(rows: Array, index: Array, n: int) -> Array:
     total = empty((n, rows.shape[-1]), rows.dtype)
-    _add(rows.reshape(index.size, -1), _flat(index), total, -(-n // _PARTS))
+    _add(rows.reshape(index.size, -1), integers(index), total, -(-n // _PARTS))
     return total
-
-
-def _flat(index: Array) -> Array:
-    plain = index.ndim == 1 and index.dtype == np.int64 and index.flags.c_contiguous
-    return index if plain else np.ascontiguousarray(index.reshape(-1), np.int64)
-
-
-@compiled
-def _take(table: Any, index: Any, out: Any) -> None:
-    parallel_for(_take_block, (table, index, out), len(index), 1 + _BLOCK // table.shape[1])
-
-
-@compiled
-def _take_block(table: Any, index: Any, out: Any, start: int, stop: int) -> None:
-    for i in range(start, stop):
-        row, to = table[index[i]], out[i]
-        for j in range(len(row)):
-            to[j] = row[j]
 
 
 @compiled

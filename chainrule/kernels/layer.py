@@ -36,16 +36,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache, update_wrapper
+from functools import cache, cached_property, update_wrapper
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from ..core.arrays import Array, is_native
+from ..core.arrays import Array, is_native, ndarray
 from . import threads
 
-_HALF, _FLOATS = np.dtype(np.float16), (np.dtype(np.float32), np.dtype(np.float64))
+_HALF, FLOATS = np.dtype(np.float16), (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Kernel:
@@ -71,7 +71,7 @@ class Kernel:
             assert self._fast is not None
             return self._fast(*args)
         for a in args:
-            if a.__class__ is np.ndarray and a.dtype == _HALF:  # stored in 16 bits, computed in 32
+            if a.__class__ is ndarray and a.dtype == _HALF:  # stored in 16 bits, computed in 32
                 return _narrow(self(*map(_widened, args)))
         return self.reference(*args)
 
@@ -101,9 +101,12 @@ def dense(*arrays: Array | None) -> bool:
     dtype = None
     for a in arrays:
         if a is not None:
-            if not is_native(a) or a.dtype not in _FLOATS or (dtype is not None and a.dtype != dtype):
+            if a.__class__ is not ndarray:
                 return False
-            dtype = a.dtype
+            if a.dtype is not dtype:  # dtypes that are equal are mostly the same object
+                if a.dtype not in FLOATS or (dtype is not None and a.dtype != dtype):
+                    return False
+                dtype = a.dtype
     return dtype is not None
 
 
@@ -126,22 +129,26 @@ class Compiled:
     Other compiled functions may call it, and are compiled with it.
     """
 
+    __slots__ = ("__call__", "__dict__")
+
+    #: What a call runs, with nothing in between: Numba's own object for it, from the first call on.
+    __call__: Callable[..., Any]
+
     def __init__(self, function: Callable[..., Any], fastmath: frozenset[str], inline: bool = False):
         self._function, self._fastmath, self._inline = function, fastmath, inline
-        self._dispatcher: Any = None
         self._part: Any = None
+        self.__call__ = self._first
         update_wrapper(self, function)
 
-    def __call__(self, *args: Any) -> Any:
-        return (self._dispatcher or self.dispatcher)(*args)
+    def _first(self, *args: Any) -> Any:
+        return self.dispatcher(*args)
 
-    @property
+    @cached_property
     def dispatcher(self) -> Any:
         """Numba's own object for it, where Python calls it."""
-        if self._dispatcher is None:
-            _native()  # which defines the names that what is kept on disk refers to
-            self._dispatcher = _compiler().jit(self._function, self._options)
-        return self._dispatcher
+        _native()  # which defines the names that what is kept on disk refers to
+        self.__call__ = made = _compiler().jit(self._function, self._options)
+        return made
 
     @property
     def _options(self) -> dict[str, Any]:

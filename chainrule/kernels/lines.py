@@ -5,12 +5,14 @@ An array in C order is seen as (outer, n, inner) from an axis. Work is shared by
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.batched import all_values
 from ..core.memory import empty
 from .layer import compiled, dense, inlined, kernel, parallel_for
 
@@ -29,8 +31,9 @@ def _pays(x: Array) -> bool:
     return dense(x) and x.size >= _LEAST and x.flags.c_contiguous
 
 
-def _integers(index: Array) -> Array:
-    return np.ascontiguousarray(index, np.int64).reshape(-1)
+def integers(index: Array) -> Array:
+    """The indices as compiled functions read them: in a row."""
+    return np.ascontiguousarray(index, np.int64).ravel()
 
 
 def _tiles(outer: int, n: int, inner: int) -> tuple[int, int, int]:
@@ -42,10 +45,44 @@ def _tiles(outer: int, n: int, inner: int) -> tuple[int, int, int]:
 # ---- the same elements of all lines -------------------------------------------------------------------------------------
 
 
+def check_indices(index: Array, n: int, what: str) -> None:
+    """Raise an IndexError that says where, unless all of ``index`` are integers from 0 to n - 1."""
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"indices are integers, not {index.dtype}")
+    if not are_indices(index, n):
+        index = all_values(index)
+        position = tuple(int(i) for i in np.argwhere((index < 0) | (index >= n))[0])
+        where = f" at position {position}" if position else ""
+        raise IndexError(f"index {index[position]}{where}; {what} is {n}")
+
+
+def are_indices(index: Array, n: int) -> bool:
+    """Whether all of ``index``, which are integers, are from 0 to n - 1."""
+    index = all_values(index)
+    # a negative number is, without its sign, larger than any n; and the largest is found fastest by its place
+    return not index.size or 0 <= index.item(int(index.view(_unsigned(index.dtype)).argmax())) < n
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(dtype.str.replace("i", "u"))
+
+
 @kernel
 def take(a: Array, index: Array, axis: int) -> Array:
     """``np.take(a, index, axis)``."""
     return np.take(a, index, axis)
+
+
+@kernel
+def take_rows(table: Array, index: Array) -> Array:
+    """The rows of ``table`` (n, d) at ``index`` (...), from 0 to n - 1: (..., d).
+
+    Raises:
+        IndexError: an index is not.
+    """
+    check_indices(index, len(table), "num_embeddings")
+    return np.take(table, index, axis=0)
 
 
 def _taking_pays(a: Array, index: Array, axis: int) -> bool:
@@ -54,41 +91,58 @@ def _taking_pays(a: Array, index: Array, axis: int) -> bool:
 
 @take.compiled(when=_taking_pays)
 def _(a: Array, index: Array, axis: int) -> Array:
-    axis %= a.ndim
+    made = _taken(a, index, axis % a.ndim, -a.shape[axis])
+    return np.take(a, index, axis) if made is None else made  # where an index is out of bounds NumPy says it
+
+
+def _taking_rows_pays(table: Array, index: Array) -> bool:
+    if index.__class__ is not np.ndarray or index.dtype.kind not in "iu" or index.size * table.shape[1] < _LEAST:
+        return False
+    return dense(table) and table.flags.c_contiguous
+
+
+@take_rows.compiled(when=_taking_rows_pays)
+def _(table: Array, index: Array) -> Array:
+    made = _taken(table, index, 0, 0)
+    return take_rows.reference(table, index) if made is None else made  # type: ignore[no-any-return]
+
+
+def _taken(a: Array, index: Array, axis: int, lowest: int) -> Array | None:
+    """Elements along an axis by indices from ``lowest`` on; None where one is out of bounds, or there are no elements."""
     outer, n, inner = seen(a.shape, axis)
     out = empty((*a.shape[:axis], *index.shape, *a.shape[axis + 1 :]), a.dtype)
     if out.size == 0:
-        return np.take(a, index, axis)
+        return None
+    return out if _take(a.reshape(outer, n, inner), integers(index), out.reshape(outer, -1, inner), lowest) else None
+
+
+@compiled
+def _take(a: Any, index: Any, out: Any, lowest: int) -> bool:
+    """Whether all indices are within bounds."""
     wrong = np.zeros(1, np.int64)
-    _take(a.reshape(outer, n, inner), _integers(index), out.reshape(outer, -1, inner), wrong)
-    return np.take(a, index, axis) if wrong[0] else out  # where an index is out of bounds NumPy says it
+    parallel_for(_take_block, (a, index, out, wrong, lowest), out.shape[0] * out.shape[1], max(1, _BLOCK // out.shape[2]))
+    return bool(wrong[0] == 0)
 
 
 @compiled
-def _take(a: Any, index: Any, out: Any, wrong: Any) -> None:
-    parallel_for(_take_block, (a, index, out, wrong), out.shape[0] * out.shape[1], max(1, _BLOCK // out.shape[2]))
-
-
-@compiled
-def _take_block(a: Any, index: Any, out: Any, wrong: Any, start: int, stop: int) -> None:
+def _take_block(a: Any, index: Any, out: Any, wrong: Any, lowest: int, start: int, stop: int) -> None:
     k, n = out.shape[1], a.shape[1]
     if out.shape[2] == 1:  # places of a row at once: their indices are its own
         results, given = out.reshape(-1), a.reshape(-1)
         for item in range(start, stop):
             place = index[item % k]
-            place = place + n if place < 0 else place
-            if place < 0 or place >= n:
+            if place < lowest or place >= n:
                 wrong[0] = 1
             else:
-                results[item] = given[item // k * n + place]
+                results[item] = given[item // k * n + (place + n if place < 0 else place)]
         return
     for item in range(start, stop):
         o, i = item // k, item % k
-        place = index[i] + n if index[i] < 0 else index[i]
-        if place < 0 or place >= n:
+        place = index[i]
+        if place < lowest or place >= n:
             wrong[0] = 1
         else:
-            row, to = a[o, place], out[o, i]
+            row, to = a[o, place + n if place < 0 else place], out[o, i]
             for j in range(len(to)):
                 to[j] = row[j]
 
@@ -109,7 +163,7 @@ def _(g: Array, index: Array, axis: int, n: int) -> Array:
     out = empty(shape, g.dtype)
     width, tiles, block = _tiles(outer, index.size + n, inner)
     matrices = np.ascontiguousarray(g).reshape(outer, index.size, inner)
-    _add_at(matrices, _integers(index), out.reshape(outer, n, inner), width, tiles, block)
+    _add_at(matrices, integers(index), out.reshape(outer, n, inner), width, tiles, block)
     return out
 
 
@@ -173,7 +227,7 @@ def _(a: Array, index: Array, axis: int) -> Array:
     k = index.shape[axis]
     width, tiles, block = _tiles(outer, k, inner)
     wrong = np.zeros(1, np.int64)
-    places = _integers(index).reshape(outer, k, inner)
+    places = integers(index).reshape(outer, k, inner)
     _gather(np.ascontiguousarray(a).reshape(outer, n, inner), places, out.reshape(outer, k, inner), wrong, width, tiles, block)
     return np.take_along_axis(a, index, axis) if wrong[0] else out
 
@@ -222,7 +276,7 @@ def _(g: Array, index: Array, axis: int, n: int) -> Array:
     outer, k, inner = seen(g.shape, axis)
     out = empty((*g.shape[:axis], n, *g.shape[axis + 1 :]), g.dtype)
     width, tiles, block = _tiles(outer, k + n, inner)
-    matrices, places = np.ascontiguousarray(g).reshape(outer, k, inner), _integers(index).reshape(outer, k, inner)
+    matrices, places = np.ascontiguousarray(g).reshape(outer, k, inner), integers(index).reshape(outer, k, inner)
     _scatter(matrices, places, out.reshape(outer, n, inner), width, tiles, block)
     return out
 

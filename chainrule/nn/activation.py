@@ -14,7 +14,7 @@ from .. import functional as F
 from ..core.variable import Parameter
 from ..dispatch import unwrap
 from ..functional.activation import _gelu_tanh
-from ..functional.embedding import check_indices
+from ..kernels.lines import check_indices
 from .containers import ModuleList, Sequential
 from .linear import Linear
 from .module import Module
