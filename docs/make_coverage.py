@@ -19,7 +19,7 @@ from numpy.lib import recfunctions
 from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
 import chainrule.scipy
-from chainrule.dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, UNSUPPORTED, Derivative, Rule, is_known
+from chainrule.dispatch import ANY_UFUNC, NO_GRADIENT, RULES, UFUNC_METHODS, UNSUPPORTED, Derivative, Rule, is_known
 
 PAGE = Path(__file__).with_name("coverage.md")
 
@@ -116,8 +116,11 @@ def _section(kinds: dict[str, dict[Any, str]]) -> Iterator[str]:
 
 
 def _methods() -> Iterator[str]:
-    """The differentiable methods, with their ufuncs."""
-    for method in ("reduce", "accumulate", "reduceat", "outer", "at"):
+    """The methods that have rules of their own, with their ufuncs."""
+    methods = ", ".join(f"`{method}`" for method in sorted(ANY_UFUNC))
+    yield f"All ufuncs of two numbers have {methods}, those of one `at`: by calls"
+    yield "of the ufunc, one step after the other. These have rules of their own, as fast as NumPy's:\n"
+    for method in ("reduce", "accumulate", "reduceat"):
         names = sorted(u.__name__ for u, m in UFUNC_METHODS if m == method and u in RULES)
         yield f"**{method}.** {', '.join(f'`{name}`' for name in names)}\n"
 

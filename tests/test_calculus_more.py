@@ -278,6 +278,28 @@ CASES = {
         for u in (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.logaddexp, np.arctan2, np.hypot)
     },
     "power.outer": (np.power.outer, W, V),
+    **{
+        f"{u.__name__}.{method} {axis}": (lambda x, u=u, method=method, axis=axis: getattr(u, method)(x, axis=axis), POSITIVE)
+        for u in (np.subtract, np.divide, np.hypot, np.fmax)
+        for method in ("reduce", "accumulate")
+        for axis in (0, -1)
+    },
+    "hypot.reduce of all": (lambda x: np.hypot.reduce(x, axis=(0, 1), keepdims=True, initial=3.0), X),
+    "hypot.reduce where": (lambda x: np.hypot.reduce(x, axis=1, where=MASK), X),
+    "divide.reduceat": (lambda x: np.divide.reduceat(x, [0, 2, 1], axis=1), POSITIVE),
+    "maximum.reduceat": (lambda x: np.maximum.reduceat(x, [1, 0, 2]), X),
+    "multiply.at": (changed(lambda y, v: np.multiply.at(y, ([0, 0, 2, 0], [1, 1, 3, 1]), v)), X, V[:4]),
+    "divide.at": (changed(lambda y, v: np.divide.at(y, [0, 2, 0], v)), X, POSITIVE),
+    "log.at": (changed(lambda y: np.log.at(y, [0, 0])), POSITIVE + 1),
+    # a mean that is given
+    **{
+        f"{f.__name__}, mean": (lambda x, m, f=f: f(x, axis=1, mean=m, ddof=1), x, X[:, :1])
+        for f in (np.var, np.std, np.nanvar, np.nanstd)
+        for x in (X,)
+    },
+    "var, its own mean": (lambda x: np.var(x, axis=0, keepdims=True, mean=np.mean(x, axis=0, keepdims=True)), X),
+    "nanvar, mean": (lambda x: np.nanvar(x, axis=1, mean=np.nanmean(x, axis=1, keepdims=True)), GAPS),
+    "choose of a number and an array": (lambda x: np.choose([0, 1, 1, 0], [1.5, x]), V[:1]),
     "interp at constants": (lambda x, fp: np.interp(x, SORTED.astype(fp.dtype), fp), X, V),
 }  # fmt: skip
 
@@ -320,6 +342,46 @@ def test_float32_stays_float32(name):
 
 
 # ---- edges ----------------------------------------------------------------------------------------------
+
+
+def as_numpy(f, *args):
+    """NumPy's value, and that it is ours."""
+    np.testing.assert_equal(f(*map(Variable, args)).data, f(*args))
+
+
+@np.errstate(all="ignore")
+def test_infinities_are_interpolated_as_numpy_does():
+    at = np.array([-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, np.inf, np.nan])
+    for points in ([1.0, 2.0, 3.0, 4.0], [-np.inf, 2.0, 3.0, np.inf]):
+        for values in ([1.0, 2.0, np.inf, 4.0], [np.inf, 2.0, -np.inf, -np.inf], [np.inf] * 4, [5.0] * 4, [1.0, 2.0, 3.0, 4.0]):
+            as_numpy(lambda x, p=points, v=values: np.interp(x, p, v), at)
+    as_numpy(np.nanmedian, np.array([np.nan, np.inf, np.inf, 1.0]))
+    as_numpy(lambda x: np.nanmedian(x, axis=1), np.array([[np.nan, -np.inf, 2.0], [np.nan, np.inf, -np.inf]]))
+
+
+def test_arguments_by_position_and_by_name_are_numpys():
+    as_numpy(lambda x: np.percentile(x, 30, 1, None, False, "hazen", True), X)
+    as_numpy(lambda x: np.nanmedian(x, 0, None, False, True), X)
+    as_numpy(lambda x: np.take(x, [0, 5], 1, None, "wrap"), X)
+    as_numpy(lambda x: np.nanstd(x, 0, None, None, 1, True), X)
+    x = Variable(V.copy())
+    np.put(a=x, ind=[0], v=7.0)
+    np.copyto(dst=x, src=np.full(5, 2.0), where=[False, True, False, False, False])
+    np.testing.assert_array_equal(x.data, [7.0, 2.0, *V[2:]])
+
+
+def test_what_is_summed_in_another_dtype_has_its_precision():
+    as_numpy(lambda x: np.einsum("ij,j", x, x[0], dtype=complex, casting="safe", order="C"), X)
+    half = np.full(3000, 1.0, np.float16)
+    assert np.einsum("i,i", Variable(half), half, dtype=np.float64).data == 3000
+    wide = Variable(np.zeros(3, np.longdouble))
+    np.add.at(wide, np.zeros(40, int), np.full(40, np.longdouble(1) / 3))
+    assert wide.dtype == np.longdouble
+
+
+def test_only_zeros_are_trimmed_to_nothing_from_either_end():
+    for trim in ("f", "b", "fb"):
+        as_numpy(lambda x, trim=trim: np.trim_zeros(x, trim), np.zeros(4))
 
 
 def test_slopes_have_the_precision_of_the_samples():
@@ -597,7 +659,6 @@ def test_wrong_arguments_are_errors_that_name_them():
         (lambda: np.choose(np.array([5]), [x]), ValueError, "mode"),
         (lambda: np.select([x], [x]), TypeError, "booleans"),
         (lambda: np.put(x, [99], 1.0), IndexError, "mode"),
-        (lambda: np.nanvar(x, mean=np.ones(())), TypeError, "mean"),
         (lambda: np.cumulative_sum(x) if hasattr(np, "cumulative_sum") else np.diff(x, -1), ValueError, "axis|negative"),
         (lambda: np.copyto(x, 1j * X), TypeError, "cast"),
         (lambda: np.interp(x, V, X), ValueError, "xp"),
@@ -609,7 +670,16 @@ def test_wrong_arguments_are_errors_that_name_them():
         (lambda: np.geomspace(x, -x), ValueError, "sign"),
         (lambda: np.median(x, out=np.ones(())), TypeError, "out="),
         (lambda: np.percentile(x, 50, method="no such"), ValueError, "no such"),
-        (lambda: np.multiply.reduceat(x, [0]), TypeError, "reduceat"),
+        (lambda: np.median(x, None, np.ones(())), TypeError, "out="),
+        (lambda: np.outer(x, x, np.ones((6, 6))), TypeError, "out="),
+        (lambda: np.einsum("ij", x, no_such=1), TypeError, r"np\.einsum.*no_such"),
+        (lambda: np.einsum("ij->i", x, dtype=np.float16), TypeError, "cannot cast"),
+        (lambda: np.convolve(x[0], x[0], -1), ValueError, "mode"),
+        (lambda: np.nanvar(x, ddof=1, correction=1), ValueError, "ddof"),
+        (lambda: np.maximum.reduceat(x, [0, 99]), IndexError, "out of bounds"),
+        (lambda: np.subtract.reduce(x, axis=(0, 1)), ValueError, "reorderable"),
+        (lambda: np.fmax.reduce(x, where=x > 0), TypeError, "neutral"),
+        (lambda: np.exp.reduce(x), ValueError, "binary"),
     ]:
         with pytest.raises(error, match=words):
             call()

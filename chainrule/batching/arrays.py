@@ -80,8 +80,7 @@ def reduction(function: Any) -> Callable[..., Any]:
     def rule(level: Level, a: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
         if isinstance(kwargs.get("initial"), Batched):
             raise NotBatched(f"{function.__name__}(initial=...)")
-        if isinstance(kwargs.get("where"), Batched):
-            kwargs["where"] = aligned(kwargs["where"], a.ndim, level)
+        kwargs |= {x: aligned(kwargs[x], a.ndim, level) for x in ("where", "mean") if isinstance(kwargs.get(x), Batched)}
         axis = tuple(range(1, a.ndim + 1)) if axis is None or not a.ndim else beyond(axis, a.ndim)
         return function(whole(a, level), axis, *args, **kwargs)
 

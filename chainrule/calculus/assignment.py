@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ def _writes(function: Any) -> Callable[[Callable[..., None]], None]:
 
     def decorate(fn: Callable[..., None]) -> None:
         WRITES.add(function)
+        first = next(iter(signature(fn).parameters))
 
         @composite(function)
-        def write(into: Any, *args: Any, **kwargs: Any) -> None:
+        def write(*args: Any, **kwargs: Any) -> None:
+            into, args = (args[0], args[1:]) if args else (kwargs.pop(first), ())
             if isinstance(into, (Variable, Batched)):
                 fn(into, *args, **kwargs)
             elif any(getattr(v, "requires_grad", False) and v.dtype.kind in "fc" for v in (*args, *kwargs.values())):

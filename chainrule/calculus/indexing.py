@@ -33,11 +33,11 @@ def put_item(v: Any, index: Any, shape: tuple[int, ...]) -> Any:
         return out
     v = in_memory(v)
     axis = _single_axis(index, shape)
-    if axis is not None and is_native(v) and v.dtype.kind == "f" and 0 not in shape:
+    if axis is not None and is_native(v) and v.dtype.char in "efd" and 0 not in shape:
         at = index[axis] if index.__class__ is tuple else index
         return lines.add_at(np.broadcast_to(v, (*shape[:axis], *at.shape, *shape[axis + 1 :])), at, axis, shape[axis])
     out = zeros(shape, like=v)
-    if is_native(v) and v.dtype.kind == "f" and v.size > 16:
+    if is_native(v) and v.dtype.char in "efd" and v.size > 16:
         # adding at repeated places is fastest as a weighted count of flat positions
         flat = np.arange(out.size).reshape(shape)[index].reshape(-1)
         values = np.broadcast_to(v, flat.shape) if v.shape == () else np.reshape(v, (-1,))
@@ -122,7 +122,7 @@ define_rule(
 
 
 @composite(np.take)
-def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
+def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     if axis is None:
         a, axis = np.reshape(a, (-1,)), 0
     length, indices = a.shape[axis], as_array(unwrap(indices))

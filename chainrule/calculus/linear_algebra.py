@@ -171,9 +171,11 @@ define_rule(
 
 
 @composite(np.einsum)
-def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
+def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None, casting: Any = "safe", order: Any = "K") -> Any:
     """Any form that ``np.einsum`` takes, as diagonals, sums along axes, and contractions of two arrays after the other."""
     terms, output, arrays = _parse_einsum(operands)
+    if dtype is not None:
+        arrays = [_cast(array, dtype, casting) for array in arrays]
     terms, longest = [*terms], dict[str, int]()
     for term, array in zip(terms, arrays, strict=True):
         if len(term) != array.ndim:
@@ -196,8 +198,14 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
         arrays = [a for k, a in enumerate(arrays) if k not in (i, j)] + [_contract(x, y, (of_x, of_y, made))]
         terms = [t for k, t in enumerate(terms) if k not in (i, j)] + [made]
     array, term = _summed(arrays[0], terms[0], output)
-    ans = np.transpose(array, [term.index(c) for c in output]) if term != output or any(array is x for x in operands) else array
-    return ans if dtype is None else ans.astype(dtype)
+    moved = term != output or any(array is x for x in operands)
+    return np.transpose(array, [term.index(c) for c in output]) if moved else array
+
+
+def _cast(array: Any, dtype: Any, casting: Any) -> Any:
+    if not np.can_cast(array.dtype, dtype, casting):
+        raise TypeError(f"np.einsum: cannot cast {array.dtype} to {np.dtype(dtype)} by the rule {casting!r}")
+    return np.astype(array, np.dtype(dtype))
 
 
 def _summed(array: Any, term: str, wanted: str) -> tuple[Any, str]:

@@ -79,27 +79,37 @@ def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
 define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype",), kernel=kernel.mean)
 
 
-def _scaled_deviation(factor: Any, a: Any, axis: Axis, ddof: Any, where: Any, correction: Any) -> Any:
+def _scaled_deviation(factor: Any, a: Any, axis: Axis, ddof: Any, where: Any, mean: Any, correction: Any) -> Any:
     """Factor (a - mean) / (n - ddof): with a factor of 2, the gradient of the variance."""
     ddof = ddof if correction is _NOTHING else correction
     given = {} if _everywhere(where) else {"where": where}
-    middle = (kernel.mean if is_native(a) else np.mean)(a, axis=axis, keepdims=True, **given)
+    middle = (kernel.mean if is_native(a) else np.mean)(a, axis=axis, keepdims=True, **given) if mean is _NOTHING else mean
     gradient = variance.scaled_deviation(as_array(_over(factor, _count(a.shape, axis, where) - ddof)), a, middle)
     return gradient if _everywhere(where) else np.where(where, gradient, gradient.dtype.type(0))
 
 
-def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
-    return _scaled_deviation(2 * restored(g, axis, keepdims, a.shape), a, axis, ddof, where, correction)
+def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
+    return _scaled_deviation(2 * restored(g, axis, keepdims, a.shape), a, axis, ddof, where, mean, correction)
 
 
-def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, correction: Any = _NOTHING) -> Any:
+def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
     g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
-    return _scaled_deviation(g / np.where(ans == 0, ans.dtype.type(1), ans), a, axis, ddof, where, correction)
+    factor = g / np.where(ans == 0, ans.dtype.type(1), ans)
+    return _scaled_deviation(factor, a, axis, ddof, where, mean, correction)
 
 
-define_rule(np.var, a=_var, ignores=("dtype",), kernel=variance.variance)
-define_rule(np.std, a=_std, ignores=("dtype",), kernel=variance.standard_deviation)
+def _var_mean(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
+    """Of a mean that was given: minus the gradient of the elements; ``fit`` sums it."""
+    return -_var(g, a, axis, ddof, keepdims, where, mean, correction)
+
+
+def _std_mean(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
+    return -_std(g, ans, a, axis, ddof, keepdims, where, mean, correction)
+
+
+define_rule(np.var, a=_var, mean=_var_mean, ignores=("dtype",), kernel=variance.variance)
+define_rule(np.std, a=_std, mean=_std_mean, ignores=("dtype",), kernel=variance.standard_deviation)
 
 # ---- extrema: equal elements share the gradient ---------------------------------------------------------
 

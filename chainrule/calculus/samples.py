@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.arrays import as_array
+from ..core.batched import somewhere
 from ..dispatch import composite, define_rule, primitive, unwrap
 from .indexing import get_item
 from .reductions import _NOTHING, axis_slice
@@ -155,6 +156,10 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
     beyond = (x < xp[0], x > xp[-1])
     inside = np.where(beyond[0] | beyond[1], x0, x)
     made = f0 + (f1 - f0) * ((inside - x0) / gap)
+    if somewhere(np.isnan(made)):  # where something is infinite: the line from its other end, or what is the same at both
+        made = np.where(np.isnan(made), f1 + (f1 - f0) / gap * (inside - x1), made)
+        made = np.where(np.isnan(made) & ((f0 == f1) | (inside == x0)) & ~np.isnan(inside), f0, made)
+        made = np.where(np.isnan(made) & (inside == x1), f1, made)
     made = np.where(beyond[0], fp[0] if left is None else left, made)
     return np.where(beyond[1], fp[-1] if right is None else right, made)
 
@@ -190,7 +195,7 @@ def _convolve_composed(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = (np.atleast_1d(as_array(x)) for x in (a, v))
     if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
         raise ValueError(f"np.convolve: shapes {a.shape} and {v.shape}, where two vectors are needed that are not empty")
-    return _convolve(a, v, mode if isinstance(mode, str) else _MODES[mode])
+    return _convolve(a, v, mode if mode not in range(3) else _MODES[mode])
 
 
 @composite(np.correlate)

@@ -83,15 +83,15 @@ def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0
 
 
 @composite(np.choose)
-def _choose(a: Any, choices: Sequence[Any], *, mode: str = "raise") -> Any:
+def _choose(a: Any, choices: Sequence[Any], mode: str = "raise") -> Any:
     a, n = as_array(unwrap(a)), len(choices)
     if mode == "raise" and somewhere((a < 0) | (a >= n)):
         raise ValueError(f"np.choose: the array has an index outside the {n} choices; see the argument mode")
     a = a % n if mode == "wrap" else np.clip(a, 0, n - 1)
-    made = np.broadcast_to(choices[0], np.broadcast_shapes(a.shape, *(np.shape(c) for c in choices)))
+    made = choices[0]
     for k in range(1, n):
         made = np.where(a == k, choices[k], made)
-    return made
+    return np.broadcast_to(made, np.broadcast_shapes(a.shape, *(np.shape(c) for c in choices)))
 
 
 @composite(np.compress)

@@ -104,7 +104,7 @@ def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
         raise ValueError(f"np.trim_zeros: trim is made of the letters f and b, not {trim!r}")
     places = np.argwhere(unwrap(filt))
     axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
-    first, last = (places.min(axis=0), places.max(axis=0)) if len(places) else ([0] * filt.ndim, [-1] * filt.ndim)
+    first, last = (places.min(axis=0), places.max(axis=0)) if len(places) else (filt.shape, [-1] * filt.ndim)
     kept = [slice(None)] * filt.ndim
     for a in axes:
         kept[a] = slice(first[a] if "f" in trim.lower() else None, last[a] + 1 if "b" in trim.lower() else None)

@@ -148,7 +148,7 @@ def _quantiles(function: Any, whole: int, skips_nan: bool) -> None:
 
     @composite(function)
     def quantile(
-        a: Any, q: Any, axis: Axis = None, *, overwrite_input: bool = False, method: str = "linear", keepdims: Any = False,
+        a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, method: str = "linear", keepdims: Any = False, *,
         weights: Any = None,
     ) -> Any:  # fmt: skip
         a, q = as_array(a), as_array(q)
@@ -176,7 +176,7 @@ _quantiles(np.nanpercentile, 100, skips_nan=True)
 
 
 @composite(np.median)
-def _median(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+def _median(a: Any, axis: Axis = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The element in the middle, or the mean of both."""
     a = as_array(a)
     columns = _columns(a, axis)
@@ -190,11 +190,16 @@ def _median(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keepdim
 
 
 @composite(np.nanmedian)
-def _nanmedian(a: Any, axis: Axis = None, *, overwrite_input: bool = False, keepdims: Any = _NOTHING) -> Any:
-    keepdims = keepdims is not _NOTHING and keepdims
+def _nanmedian(a: Any, axis: Axis = None, overwrite_input: bool = False, keepdims: Any = _NOTHING) -> Any:
+    a, keepdims = as_array(a), keepdims is not _NOTHING and keepdims
     if not somewhere(np.isnan(a)):
         return np.median(a, axis=axis, keepdims=keepdims)
-    return np.nanquantile(a, 0.5, axis=axis, keepdims=keepdims)
+    columns = _columns(a, axis)
+    counts = np.sum(~np.isnan(columns), axis=0)
+    if not counts.all():
+        _warn("All-NaN slice encountered")
+    middle = np.stack([np.maximum(counts - 1, 0) // 2, counts // 2])
+    return np.reshape(np.mean(_order_statistics(columns, middle), axis=0), _reduced_shape(a.shape, axis, keepdims))
 
 
 # ---- reductions that skip NaN ---------------------------------------------------------------------------
@@ -235,22 +240,24 @@ def _skipping_moment(a: Any, axis: Axis, keepdims: Any, where: Any, plain: Calla
 
 
 @composite(np.nanmean)
-def _nanmean(a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: Any = _NOTHING, where: Any = _NOTHING) -> Any:
+def _nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = _NOTHING, *, where: Any = _NOTHING) -> Any:
     return _skipping_moment(a, axis, keepdims, where, lambda a, **options: np.mean(a, dtype=dtype, **options))
 
 
 def _skipping_spread(function: Any, plain: Any) -> None:
     @composite(function)
     def reduce(
-        a: Any, axis: Axis = None, dtype: Any = None, *, ddof: Any = 0, keepdims: Any = _NOTHING, where: Any = _NOTHING,
+        a: Any, axis: Axis = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = _NOTHING, *, where: Any = _NOTHING,
         mean: Any = _NOTHING, correction: Any = _NOTHING,
     ) -> Any:  # fmt: skip
-        if mean is not _NOTHING:
-            raise TypeError(f"np.{function.__name__}: the argument 'mean' is not supported on a Variable")
+        if correction is not _NOTHING and ddof != 0:
+            raise ValueError(f"np.{function.__name__}: ddof and correction can't be provided simultaneously")
         ddof = ddof if correction is _NOTHING else correction
-        return _skipping_moment(
-            a, axis, keepdims, where, lambda a, **options: plain(a, dtype=dtype, ddof=ddof, **options), ddof
-        )
+
+        def of_kept(a: Any, **options: Any) -> Any:
+            return plain(a, dtype=dtype, ddof=ddof, mean=mean, **options)
+
+        return _skipping_moment(a, axis, keepdims, where, of_kept, ddof)
 
 
 _skipping_spread(np.nanvar, np.var)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ..core.arrays import as_array
 from ..core.variable import Variable
-from ..dispatch import NO_GRADIENT, RULES, UFUNC_METHODS, define_rule, primitive, unwrap
+from ..dispatch import ANY_UFUNC, UFUNC_METHODS, define_rule, primitive, unwrap
 from .elementwise import share
 from .indexing import put_item
-from .reductions import _everywhere, restored, scan_back
+from .reductions import _NOTHING, _axes, _everywhere, restored, scan_back
 
 # ---- reduce and accumulate ------------------------------------------------------------------------------
 
@@ -49,7 +51,7 @@ def _accumulate(ufunc: np.ufunc, factors: Callable[[Any], Any], last: Callable[.
         return np.moveaxis(last(lambda g: scan_back(g, factors(ans)), g, ans, a), -1, axis)
 
     define_rule(accumulate, a=derivative)
-    return lambda array, axis=0: accumulate(array, axis)
+    return lambda array, axis=0, dtype=None: accumulate(array if dtype is None else np.astype(array, np.dtype(dtype)), axis)
 
 
 def _running_share(exp: Any) -> dict[str, Any]:
@@ -108,45 +110,88 @@ def _spread_between(g: Any, a_shape: tuple[int, ...], indices: Any, axis: int) -
 define_rule(_add_between, linear="jointly", a=_spread_between)
 UFUNC_METHODS[np.add, "reduceat"] = lambda array, indices, axis=0: _add_between(array, indices, axis)
 
-# ---- outer ----------------------------------------------------------------------------------------------
+# ---- methods of any ufunc, by calls of the ufunc ----------------------------------------------------------
 
 
-def _outer(ufunc: np.ufunc) -> Any:
-    def outer(a: Any, b: Any) -> Any:
-        return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
-
-    return outer
-
-
-for _ufunc in [f for f in RULES if isinstance(f, np.ufunc) and f.nin == 2 and f.signature is None]:
-    UFUNC_METHODS[_ufunc, "outer"] = _outer(_ufunc)
-
-# ---- at -------------------------------------------------------------------------------------------------
+def _rows(array: Any, axis: int, dtype: Any) -> Any:
+    """The array with the axis in front."""
+    array = as_array(array)
+    return np.moveaxis(array if dtype is None else np.astype(array, np.dtype(dtype)), axis, 0)
 
 
-def _at(sign: int) -> Any:
-    def at(a: Any, indices: Any, b: Any) -> None:
-        if not isinstance(a, Variable):
-            if isinstance(b, Variable) and b.requires_grad:
-                raise TypeError("np.add.at and np.subtract.at on a plain array would lose the gradient; use a Variable")
-            (np.add if sign > 0 else np.subtract).at(a, unwrap(indices), unwrap(b))
-            return
-        indices = unwrap(indices)
-        values = np.broadcast_to(b, np.shape(a.data[indices]))
-        a += sign * put_item(values, indices, a.shape)
-
-    return at
+def _accumulated(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None) -> Any:
+    """r_0 = a_0, and then r_k = ufunc(r_(k-1), a_k)."""
+    rows = _rows(array, axis, dtype)
+    made = [rows[k] for k in range(min(len(rows), 1))]
+    for k in range(1, len(rows)):
+        made.append(ufunc(made[-1], rows[k]))
+    return np.stack(made, axis=axis) if made else np.moveaxis(rows, 0, axis)
 
 
-UFUNC_METHODS[np.add, "at"], UFUNC_METHODS[np.subtract, "at"] = _at(1), _at(-1)
+def _reduced(
+    ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, initial: Any = _NOTHING,
+    where: Any = True,
+) -> Any:  # fmt: skip
+    """The last of the running results."""
+    array = as_array(array)
+    if where is not True:
+        if ufunc.identity is None:
+            raise TypeError(f"np.{ufunc.__name__}.reduce(where=...) on a Variable: put a neutral element there, by np.where")
+        array = np.where(where, array, array.dtype.type(ufunc.identity))
+    axes = _axes(axis, array.ndim)
+    plain = ufunc.reduce(
+        unwrap(array), axis=axis, keepdims=keepdims, **({} if initial is _NOTHING else {"initial": initial})
+    )  # NumPy's own errors
+    if not array.size:
+        return as_array(plain)
+    kept = [i for i in range(array.ndim) if i not in axes]
+    rows = np.reshape(
+        np.transpose(array, [*axes, *kept]), [prod(array.shape[i] for i in axes), *(array.shape[i] for i in kept)]
+    )
+    rows = rows if dtype is None else np.astype(rows, np.dtype(dtype))
+    made = rows[0] if initial is _NOTHING or initial is None else ufunc(initial, rows[0])
+    for row in rows[1:]:
+        made = ufunc(made, row)
+    return np.reshape(made, plain.shape)
 
-# ---- functions without a gradient -----------------------------------------------------------------------
+
+def _reduced_between(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
+    """What is reduced from each index to the next, where that is larger, and else the element at the index."""
+    rows, starts = _rows(array, axis, dtype), np.asarray(unwrap(indices)).tolist()
+    if not all(0 <= start < len(rows) for start in starts):
+        raise IndexError(f"np.{ufunc.__name__}.reduceat: an index of {starts} is out of bounds for {len(rows)} elements")
+    ends = [*starts[1:], len(rows)]
+    made = [ufunc.reduce(rows[i:j]) if i < j else rows[i] for i, j in zip(starts, ends, strict=True)]
+    return np.stack(made, axis=axis)
 
 
-def _on_plain_values(ufunc: np.ufunc, method: str) -> Any:
-    return lambda *inputs, **options: getattr(ufunc, method)(*unwrap(inputs), **unwrap(options))
+def _outer(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
+    return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **options)
 
 
-for _ufunc in [f for f in NO_GRADIENT if isinstance(f, np.ufunc) and f.nin == 2]:
-    for _method in ("reduce", "accumulate", "reduceat", "outer"):
-        UFUNC_METHODS[_ufunc, _method] = _on_plain_values(_ufunc, _method)
+def _at(ufunc: np.ufunc, a: Any, indices: Any, *b: Any) -> None:
+    """Where an element occurs again, its next value is made of the last: a round for each time."""
+    if not isinstance(a, Variable):
+        if any(getattr(x, "requires_grad", False) for x in b):
+            raise TypeError(f"np.{ufunc.__name__}.at on a plain array would lose the gradient; use a Variable")
+        ufunc.at(a, unwrap(indices), *unwrap(b))
+        return
+    indices = unwrap(indices)
+    places = np.arange(a.size).reshape(a.shape)[indices]
+    values = [np.broadcast_to(x, places.shape) for x in b]
+    if ufunc in (np.add, np.subtract):
+        a += put_item(values[0] if ufunc is np.add else -values[0], indices, a.shape)
+        return
+    order = np.argsort(places, axis=None, kind="stable")
+    same = np.append(False, np.diff(places.reshape(-1)[order]) == 0)
+    since = np.arange(places.size)
+    times = np.empty(places.size, int)
+    times[order] = since - np.maximum.accumulate(np.where(same, 0, since))
+    times = times.reshape(places.shape)
+    for k in range(np.max(times, initial=-1) + 1):
+        now = times == k
+        index = np.unravel_index(places[now], a.shape)
+        a[index] = ufunc(a[index], *(x[now] for x in values))
+
+
+ANY_UFUNC.update(accumulate=_accumulated, reduce=_reduced, reduceat=_reduced_between, outer=_outer, at=_at)

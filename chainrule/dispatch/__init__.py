@@ -1,6 +1,6 @@
 """How a call on a Variable finds its rule and is recorded. Read it in this order: rules, recorders, protocols, forward."""
 
-from .protocols import UFUNC_METHODS
+from .protocols import ANY_UFUNC, UFUNC_METHODS
 from .rules import (
     NO_GRADIENT,
     RECORDERS,
@@ -18,6 +18,7 @@ from .rules import (
 )
 
 __all__ = [
+    "ANY_UFUNC",
     "NO_GRADIENT",
     "RECORDERS",
     "RULES",

@@ -14,6 +14,9 @@ from .rules import NO_GRADIENT, RECORDERS, RULES, function_name, import_more_rul
 #: What a ufunc's method stands for: ``np.add.reduce`` for ``np.sum``.
 UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
 
+#: The methods of every other ufunc, by calls of it: ``method(ufunc, ...)``.
+ANY_UFUNC: dict[str, Callable[..., Any]] = {}
+
 
 def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """NEP 13: a ufunc (or a method of one) was called with a Variable among its arguments."""
@@ -32,9 +35,15 @@ def _array_ufunc(self: Variable, ufunc: np.ufunc, method: str, *inputs: Any, **k
         return RULES[ufunc](*inputs, **kwargs)
     while (ufunc, method) not in UFUNC_METHODS and import_more_rules():
         pass
-    if (ufunc, method) not in UFUNC_METHODS:
-        raise TypeError(f"{name}.{method} has no derivative rule; if no gradient is wanted, pass v.data")
-    return UFUNC_METHODS[ufunc, method](*inputs, **kwargs)
+    if (ufunc, method) in UFUNC_METHODS:
+        return UFUNC_METHODS[ufunc, method](*inputs, **kwargs)
+    if not is_known(ufunc):
+        raise no_rule(ufunc)
+    if ufunc in NO_GRADIENT and method != "at":
+        return getattr(ufunc, method)(*unwrap(inputs), **unwrap(kwargs))
+    if ufunc.signature is not None or (ufunc.nin, method) not in ((1, "at"), *((2, m) for m in ANY_UFUNC)):
+        raise TypeError(f"{name} is no ufunc of two numbers, and has no method {method}")
+    return ANY_UFUNC[method](ufunc, *inputs, **kwargs)
 
 
 def _array_function(self: Variable, function: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

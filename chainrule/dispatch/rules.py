@@ -411,6 +411,7 @@ def composite(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., A
     def decorate(fn: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
             RULES[function] = fn
+            fn.__qualname__ = function_name(function)  # what Python's own messages call it
         return fn
 
     return decorate
@@ -485,11 +486,16 @@ def no_rule(function: Any) -> TypeError:
     )
 
 
-def _composed(composition: Callable[..., Any]) -> Callable[..., Any]:
+def _composed(function: Any, composition: Callable[..., Any]) -> Callable[..., Any]:
     """What calls a composition; inside a vmap on each example by itself, where it needs the values."""
+    out = _place_of_out(function, composition)
 
     @wraps(composition)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > out:
+            if args[out] is not None:
+                raise writes_out(function)
+            args = args[:out] + args[out + 1 :]
         try:
             return composition(*args, **kwargs)
         except DependsOnValues:
@@ -500,6 +506,17 @@ def _composed(composition: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _place_of_out(function: Any, composition: Callable[..., Any]) -> int:
+    """Where ``function`` takes ``out`` by position, which its composition leaves out; beyond all arguments if nowhere."""
+    try:
+        places = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a function in C
+        places = []
+    own = inspect.signature(composition).parameters.values()
+    found = [i for i, p in enumerate(places) if p.name == "out" and p.kind is p.POSITIONAL_OR_KEYWORD]
+    return found[0] if found and not any(p.kind is p.VAR_POSITIONAL for p in own) else sys.maxsize
+
+
 class _Recorders(dict[Any, Callable[..., Any]]):
     """What records a call of each function, made from its rule at first use."""
 
@@ -507,7 +524,7 @@ class _Recorders(dict[Any, Callable[..., Any]]):
         if not is_known(function) or function in NO_GRADIENT:
             raise no_rule(function)
         rule = RULES[function]
-        made = rule if isinstance(rule, Rule) else _composed(rule)
+        made = rule if isinstance(rule, Rule) else _composed(function, rule)
         if isinstance(rule, Rule) and rule.parameters and not rule.is_general:
             made = generate(rule)
         self[function] = made

@@ -45,6 +45,7 @@ def logsumexp(a: Any, axis: Axes = None, b: Any = None, keepdims: bool = False, 
         return found[()] if is_native(found) else found
     if b is not None:
         a, b = np.broadcast_arrays(a, b)
+        a = np.astype(a, np.result_type(a, np.real(unwrap(b))))
         a = np.where(b == 0, -np.inf, a)  # as SciPy has it: what is multiplied by 0 may even be infinite
     data = np.real(unwrap(a))
     top = np.max(data, axis=axis, keepdims=True, initial=-np.inf)
