@@ -529,6 +529,20 @@ def test_activations_are_released_during_the_walk():
     assert peak < 8 * x.nbytes
 
 
+def test_copies_of_a_reshape_use_memory_again_and_views_stay_views():
+    x = var(np.arange(120_000.0).reshape(300, 400))
+    y = np.reshape(x.T, 120_000)
+    np.testing.assert_array_equal(y.data, x.data.T.reshape(-1))
+    left = y.data.ctypes.data
+    del y
+    again = np.reshape(x.T, (200, 600))
+    assert again.data.ctypes.data == left
+    assert np.shares_memory(np.reshape(x[:, :200], (300, 10, 20)).data, x.data)
+    cr.check_grads(lambda x: np.reshape(x.T, (2, 10, 3)), [np.random.default_rng(0).normal(size=(6, 10))], order=2)
+    with pytest.raises(ValueError, match="cannot reshape"):
+        np.reshape(x.T, 7)
+
+
 # ---- data that changes ----------------------------------------------------------------------------------
 
 

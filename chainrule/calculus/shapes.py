@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.arrays import as_array, sum_to
+from ..core.memory import reshape
 from ..dispatch import composite, define_rule, primitive, unwrap
 from ..kernels.selection import concatenate, stack
 from .constants import named
@@ -23,14 +24,14 @@ def _reshape(g: Any, a_shape: tuple[int, ...], order: Any) -> Any:
         raise TypeError(
             f"np.reshape(order={order!r}) depends on how an array lies in memory, which is not recorded; use C or F"
         )
-    return np.reshape(g, a_shape) if order == "C" else np.reshape(g, a_shape, order=order)
+    return reshape(g, a_shape) if order == "C" else np.reshape(g, a_shape, order=order)
 
 
 def _transpose(g: Any, axes: Any) -> Any:
     return np.transpose(g, None if axes is None else np.argsort([axis % g.ndim for axis in axes]).tolist())
 
 
-define_rule(np.reshape, linear="jointly", a=_reshape, ignores=("shape", "newshape", "copy"))
+define_rule(np.reshape, kernel=reshape, linear="jointly", a=_reshape, ignores=("shape", "newshape", "copy"))
 define_rule(np.squeeze, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
 define_rule(np.expand_dims, linear="jointly", a=lambda g, a_shape: np.reshape(g, a_shape), ignores=("axis",))
 define_rule(np.transpose, linear="jointly", a=_transpose)

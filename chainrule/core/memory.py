@@ -100,6 +100,25 @@ def copy(x: Array) -> Array:
     return np.copy(x) if isinstance(x, (ndarray, np.generic)) else x.copy()
 
 
+def contiguous(x: Array) -> Array:
+    """``np.ascontiguousarray``; a large copy lies in such memory."""
+    if x.flags.c_contiguous or x.nbytes < LARGE or not is_native(x):
+        return np.ascontiguousarray(x)
+    out = empty(x.shape, x.dtype)
+    out[...] = x
+    return out
+
+
+def reshape(a: Any, shape: Any, order: Any = "C", copy: bool | None = None) -> Any:
+    """``np.reshape``; a large copy, where no view has that shape, lies in such memory."""
+    if a.__class__ is ndarray and order == "C" and copy is None and a.nbytes >= LARGE and not a.flags.c_contiguous:
+        try:
+            return a.reshape(shape, copy=False)
+        except ValueError:
+            return contiguous(a).reshape(shape)
+    return np.reshape(a, shape, order, copy=copy)
+
+
 def _lease(size: int) -> _Lease:
     """So many bytes of memory, or a few more."""
     global _kept

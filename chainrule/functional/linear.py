@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.memory import reshape
 from ..dispatch import define_rule, primitive
 from ..kernels import matmul as kernel
 
@@ -42,7 +43,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 
 def _as_matrix(x: Any) -> Any:
     """All axes but the last as one."""
-    return np.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+    return reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 @primitive

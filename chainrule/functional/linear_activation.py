@@ -10,6 +10,7 @@ import numpy as np
 from ..core import config
 from ..core.arrays import is_native
 from ..core.function import Function, connect, variable_at
+from ..core.memory import contiguous
 from ..core.variable import Variable
 from ..kernels import linear_activation as kernels
 from ..kernels import matmul
@@ -102,7 +103,7 @@ class _LinearActivation(Function):
         if g.__class__ is not np.ndarray:  # a batch of gradients, as of a Jacobian
             return self._of_parts(g, x, weight, bias)
         at_x, at_weight, at_bias = self.edges or ()
-        slope, sums = self.kernel.backward(np.ascontiguousarray(g).reshape(kept.shape), kept)
+        slope, sums = self.kernel.backward(contiguous(g).reshape(kept.shape), kept)
         g_x = None if at_x is None else matmul.linear(slope, weight.T, None).reshape(x.shape)
         g_weight = None if at_weight is None else matmul.matmul(slope.T, x.reshape(-1, x.shape[-1]))
         return g_x, g_weight, None if at_bias is None else sums

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.memory import empty
+from ..core.memory import contiguous, empty
 from ..dispatch import unwrap
 from ..kernels import recurrent as kernel
 from ..kernels.layer import dense, enabled
@@ -180,7 +180,7 @@ def _fused(
         kept: Any, arrays: tuple[Array, ...], gs: tuple[Array, ...], needed: tuple[bool, ...]
     ) -> Iterable[Array | None]:
         (x, w_ih, w_hh, *_), (gates, y, more, first) = arrays, kept
-        g, state = np.ascontiguousarray(gs[0]), tuple(s.copy() for s in gs[1:])
+        g, state = contiguous(gs[0]), tuple(s.copy() for s in gs[1:])
         w_hh, division = np.ascontiguousarray(w_hh), kernel.division(batch_sizes[0], w_hh)
         inner = recurrent = empty(gates.shape, gates.dtype)  # the gradients of W_ih x + b_ih and of W_hh h + b_hh
         if mode == "LSTM":
@@ -194,8 +194,9 @@ def _fused(
         yield matmul(inner.T, x) if needed[1] else None
         yield matmul(recurrent.T, _before(y, first[0], offsets, step)) if needed[2] else None
         if biased:
-            yield column_sums(inner) if needed[3] else None
-            yield column_sums(recurrent) if needed[4] else None
+            of_inner = column_sums(inner) if needed[3] else None
+            yield of_inner
+            yield (of_inner if needed[3] and recurrent is inner else column_sums(recurrent)) if needed[4] else None
         yield from state
 
     return Fused(mode, composition, forward, backward)

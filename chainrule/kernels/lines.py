@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..core.batched import all_values
-from ..core.memory import empty
+from ..core.memory import contiguous, empty
 from .layer import compiled, dense, inlined, kernel, parallel_for
 
 _LEAST = 2048  # elements from which on the compiled versions are faster
@@ -162,7 +162,7 @@ def _(g: Array, index: Array, axis: int, n: int) -> Array:
     outer, _, inner = seen(shape, axis)
     out = empty(shape, g.dtype)
     width, tiles, block = _tiles(outer, index.size + n, inner)
-    matrices = np.ascontiguousarray(g).reshape(outer, index.size, inner)
+    matrices = contiguous(g).reshape(outer, index.size, inner)
     _add_at(matrices, integers(index), out.reshape(outer, n, inner), width, tiles, block)
     return out
 
@@ -228,7 +228,7 @@ def _(a: Array, index: Array, axis: int) -> Array:
     width, tiles, block = _tiles(outer, k, inner)
     wrong = np.zeros(1, np.int64)
     places = integers(index).reshape(outer, k, inner)
-    _gather(np.ascontiguousarray(a).reshape(outer, n, inner), places, out.reshape(outer, k, inner), wrong, width, tiles, block)
+    _gather(contiguous(a).reshape(outer, n, inner), places, out.reshape(outer, k, inner), wrong, width, tiles, block)
     return np.take_along_axis(a, index, axis) if wrong[0] else out
 
 
@@ -276,7 +276,7 @@ def _(g: Array, index: Array, axis: int, n: int) -> Array:
     outer, k, inner = seen(g.shape, axis)
     out = empty((*g.shape[:axis], n, *g.shape[axis + 1 :]), g.dtype)
     width, tiles, block = _tiles(outer, k + n, inner)
-    matrices, places = np.ascontiguousarray(g).reshape(outer, k, inner), integers(index).reshape(outer, k, inner)
+    matrices, places = contiguous(g).reshape(outer, k, inner), integers(index).reshape(outer, k, inner)
     _scatter(matrices, places, out.reshape(outer, n, inner), width, tiles, block)
     return out
 
@@ -320,7 +320,7 @@ def running_sums(x: Array, axis: int, backward: bool) -> Array:
 def _(x: Array, axis: int, backward: bool) -> Array:
     outer, n, inner = seen(x.shape, axis)
     out = empty(x.shape, x.dtype)
-    given = np.ascontiguousarray(x)
+    given = contiguous(x)
     if inner == 1:
         _sums_of_rows(given.reshape(outer, n), out.reshape(outer, n), backward, max(8, _BLOCK // max(n, 1) // 8 * 8))
     else:

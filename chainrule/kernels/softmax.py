@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array, ndarray
-from ..core.memory import empty
+from ..core.memory import contiguous, empty
 from .elementwise import elementwise
 from .layer import array_at, compiled, dense, inlined, kernel, parallel_for
 from .math import exp_below_zero, log
@@ -113,7 +113,7 @@ class Lines:
 
     def flat(self, x: Array) -> Array:
         """The array in one dimension, copied if its memory has another order."""
-        return np.ascontiguousarray(x if self.sorted else x.transpose(self.order)).reshape(-1)
+        return contiguous(x if self.sorted else x.transpose(self.order)).reshape(-1)
 
     def rows(self, x: Array) -> Array:
         """The array as rows."""
@@ -121,7 +121,7 @@ class Lines:
 
     def of_each(self, x: Array) -> Array:
         """An array with one number for each line, in their order."""
-        return np.ascontiguousarray(x if self.sorted else x.transpose(self.others)).reshape(-1)
+        return contiguous(x if self.sorted else x.transpose(self.others)).reshape(-1)
 
     def restored(self, out: Array) -> Array:
         return out if self.sorted else out.transpose(self.back)
