@@ -26,7 +26,7 @@ def main() -> None:
     for name, task in _tracked(tasks) if live else tasks.items():
         start = time.perf_counter()
         task()
-        print(f"{name:<28} {time.perf_counter() - start:6.1f} s", flush=True)
+        print(f"{name:<34} {time.perf_counter() - start:6.1f} s", flush=True)
 
 
 def _tracked(tasks: dict[str, Callable[[], None]]) -> Iterator[tuple[str, Callable[[], None]]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import nn, optim
+from .core.config import no_grad
 from .core.variable import Parameter, Variable
 from .functional import binary_cross_entropy_with_logits, cross_entropy, scaled_dot_product_attention
 
@@ -28,20 +29,20 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
             if isinstance(layer, nn.Module):
                 layer.to(dtype)
             y = layer(Variable(array(*shape)))
-            (y[0] if isinstance(y, tuple) else y).sum().backward()
+            (y[0] if isinstance(y, tuple) else y).backward()
             if steps is not None and isinstance(layer, nn.Module):
                 optimizer = steps(layer.parameters())
                 optimizer.step()
 
         return run
 
-    def on_images(layer: Callable[[Any], Any], channels: int, size: int = 32) -> Callable[[], None]:
+    def on_images(layer: Callable[[Any], Any], channels: int, size: int = 32, n: int = 8) -> Callable[[], None]:
         """On images that lie channels-last, as a convolution's results do."""
 
         def run() -> None:
             if isinstance(layer, nn.Module):
                 layer.to(dtype)
-            layer(Variable(array(8, size, size, channels).transpose(0, 3, 1, 2))).sum().backward()
+            layer(Variable(array(n, size, size, channels).transpose(0, 3, 1, 2))).backward()
 
         return run
 
@@ -53,11 +54,28 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
 
     def attend() -> None:
         q, k, v = (Variable(array(2, 4, 128, 32)) for _ in range(3))
-        scaled_dot_product_attention(q, k, v, is_causal=True).sum().backward()
+        scaled_dot_product_attention(q, k, v, is_causal=True).backward()
 
     def embed() -> None:
         tokens, positions = nn.Embedding(100, 64).to(dtype), nn.Embedding(32, 64).to(dtype)
-        (tokens(rng.integers(100, size=(32, 32))) + positions(np.arange(32))).sum().backward()
+        (tokens(rng.integers(100, size=(32, 32))) + positions(np.arange(32))).backward()
+
+    def add() -> None:
+        a, b, row = Variable(array(512, 256)), Variable(array(512, 256)), Variable(array(256))
+        (a + b + row).backward()
+
+    def look_up() -> None:
+        nn.Embedding(100, 64).to(dtype)(rng.integers(100, size=(32, 32))).backward()
+
+    def evaluate() -> None:
+        with no_grad():
+            for activation in (nn.GELU(), nn.SiLU()):
+                nn.Sequential(wide, activation).to(dtype)(array(256, 256))
+
+    def see_one() -> None:
+        layer = nn.Conv2d(128, 128, 3, 2, 1)
+        for size in (8, 10, 12, 14):  # their results fill 1, 2, 3 and 4 vectors
+            on_images(layer, 128, size, 1)()
 
     def clip() -> None:
         p = Parameter(array(256, 256))
@@ -74,6 +92,8 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "SGD with momentum": through(wide, 256, 256, steps=lambda p: optim.SGD(p, 0.01, momentum=0.9)),
         "linear and relu": through(nn.Sequential(wide, nn.ReLU()), 256, 256),
         "linear and gelu": through(nn.Sequential(wide, nn.GELU()), 256, 256),
+        "linear and activation, evaluated": evaluate,
+        "sums of arrays": add,
         "clipping": clip,
         "relu": through(nn.ReLU(), 256, 256),
         "tanh, sigmoid": through(nn.Sequential(nn.Tanh(), nn.Sigmoid()), 256, 256),
@@ -83,7 +103,8 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "cross-entropy": classify,
         "binary cross-entropy": decide,
         "dropout": through(nn.Dropout(), 256, 256),
-        "embedding": embed,
+        "embedding": look_up,
+        "embeddings of tokens and positions": embed,
         "layer norm": through(nn.LayerNorm(256), 256, 256),
         "batch norm": on_images(nn.BatchNorm2d(32), 32),
         "max pool": on_images(nn.MaxPool2d(2), 32),
@@ -92,8 +113,11 @@ def usual(dtype: str = "float32") -> dict[str, Callable[[], None]]:
         "few channels": through(few, 32, 1, 28, 28),
         "convolution 3x3": on_images(nn.Conv2d(32, 32, 3, padding=1), 32),
         "convolution 3x3, many channels": on_images(nn.Conv2d(64, 64, 3, padding=1), 64),
+        "convolution 3x3, small images": on_images(nn.Conv2d(128, 128, 3, padding=1), 128, 8),
+        "convolution of one small image": see_one,
         "convolution 3x3, stride 2": on_images(nn.Conv2d(32, 64, 3, 2, 1), 32),
         "convolution 1x1": on_images(nn.Conv2d(32, 64, 1), 32),
+        "convolution 1x1 to one channel": on_images(nn.Conv2d(32, 1, 1), 32),
         "convolution 5x5": on_images(nn.Conv2d(32, 32, 5), 32),
         "depthwise convolution": on_images(nn.Conv2d(32, 32, 3, padding=1, groups=32), 32),
         "transposed convolution": on_images(nn.ConvTranspose2d(32, 32, 2, 2), 32),

@@ -91,6 +91,14 @@ def test_attention_groups():
     )
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_attention_of_heads_of_size_0(is_causal):
+    def both(scaled_dot_product_attention):
+        return lambda *a: scaled_dot_product_attention(*a, is_causal=is_causal)
+
+    compare(both(F.scaled_dot_product_attention), both(TF.scaled_dot_product_attention), [random(2, 3, s) for s in (0, 0, 5)])
+
+
 @pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"attn_mask": rng.random((4, 5)) < 0.7}])
 def test_attention_derivatives(options):
     arrays = [random(2, 4, 3, dtype=np.float64), random(2, 5, 3, dtype=np.float64), random(2, 5, 2, dtype=np.float64)]

@@ -730,4 +730,5 @@ def test_stacks_with_singular_matrices():
     assert (np.linalg.det(cr.Variable(a)).data == 0).all()
     assert (np.linalg.slogdet(cr.Variable(a)).logabsdet.data == -np.inf).all()
     a[4] = np.nan
-    assert np.isnan(np.linalg.det(cr.Variable(a)).data[4])
+    with np.errstate(invalid="ignore"):  # without kernels it is NumPy that computes, and warns
+        assert np.isnan(np.linalg.det(cr.Variable(a)).data[4])

@@ -39,7 +39,7 @@ def scaled_dot_product_attention(
         attn_mask: broadcast to (..., L, S). Of booleans: which keys each query sees; of floats: added to the scores.
         dropout_p: the probability of dropping a weight. It is not switched off by evaluation: pass 0 then.
         is_causal: whether the i-th query sees the first i keys alone.
-        scale: by default 1 / sqrt(E).
+        scale: by default 1 / sqrt(E); where E is 0, all keys are met alike.
         enable_gqa: whether the third axis from the end of query may be a multiple of that of key and value: then each
             group of as many query heads shares a head of keys and values.
 
@@ -59,7 +59,7 @@ def scaled_dot_product_attention(
         key, value = (_shared(a, query.shape[-3]) for a in (key, value))
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"a probability is between 0 and 1, not {dropout_p}")
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scale = 1 / math.sqrt(max(1, query.shape[-1])) if scale is None else scale
     if query.dtype == np.float16:  # stored in 16 bits, computed in 32
         q, k, v = (a.astype(np.float32) for a in (query, key, value))
         return scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal, scale).astype(np.float16)
