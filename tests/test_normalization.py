@@ -260,3 +260,26 @@ def test_not_a_number_stays_in_its_row_and_channel():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("affine", [True, False])
+def test_evaluation_in_any_order_of_memory(dtype, affine):
+
+    x = rng.normal(size=(2, 5, 7, 24)).astype(dtype)
+    mean, variance, weight, bias = (rng.uniform(0.5, 1.5, 24).astype(dtype) for _ in range(4))
+    weight, bias = (weight, bias) if affine else (None, None)
+    last = x.transpose(0, 3, 1, 2)
+    for images in (
+        last,
+        np.ascontiguousarray(last),
+        last[:, :, ::2],
+        last.swapaxes(2, 3),
+        x.reshape(-1, 24),
+        last[0].reshape(24, 35).T,
+    ):
+        y = F.batch_norm(images, mean, variance, weight, bias)
+        expected = kernels.standardize_channels.reference(images, weight, bias, mean, variance, 1e-5)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError):
+        F.batch_norm(last, mean, variance, np.ones(23, dtype))

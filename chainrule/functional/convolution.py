@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -278,13 +279,22 @@ def _convolution(
     dilation: int | Size,
     groups: int,
 ) -> Any:
-    x, single = _batch(input, n, weight, weight.shape[1] * groups)
-    window = _window(weight.shape[2:], stride, padding, dilation)
-    if weight.shape[0] % groups:
-        raise ValueError(f"the {weight.shape[0]} output channels cannot be divided into {groups} groups")
-    _fits(window, x.shape[2:])
-    y = _convolve(x, weight, bias, window, groups)
-    return y[0] if single else y
+    options = [m if isinstance(m, (int, str, tuple)) else tuple(m) for m in (stride, padding, dilation)]
+    window = _checked(n, input.shape, weight.shape, *options, groups)
+    if input.ndim == n + 1:
+        return _convolve(input[None], weight, bias, window, groups)[0]
+    return _convolve(input, weight, bias, window, groups)
+
+
+@lru_cache(1024)
+def _checked(n: int, shape: Size, weight: Size, stride: Any, padding: Any, dilation: Any, groups: int) -> Window:
+    """The window, by which images and a weight of these shapes fit together."""
+    _require(shape, n, weight, weight[1] * groups if len(weight) > 1 else None)
+    window = _window(weight[2:], stride, padding, dilation)
+    if weight[0] % groups:
+        raise ValueError(f"the {weight[0]} output channels cannot be divided into {groups} groups")
+    _fits(window, shape[-n:])
+    return window
 
 
 def _transposed(
@@ -344,18 +354,26 @@ def _window(kernel: Size, stride: int | Size, padding: int | Size | str, dilatio
 
 def _batch(x: Any, n: int, weight: Any = None, channels: int | None = None) -> tuple[Any, bool]:
     """``x`` with a batch's axis, and whether it had none; of ``channels`` channels, if given."""
-    if weight is not None and weight.ndim != n + 2:
-        raise ValueError(f"expected a weight of {n + 2} dimensions, got {weight.shape}")
-    if x.ndim not in (n + 1, n + 2) or (channels is not None and x.shape[-n - 1] != channels):
-        shape = f"({'C' if channels is None else channels}, {_AXES[n]})"
-        message = f"expected (N, {shape[1:]} or {shape}, got {x.shape}"
-        if x.ndim in (n + 1, n + 2):
-            message += f": axis {x.ndim - n - 1} has {x.shape[-n - 1]} != in_channels {channels}"
-            if x.shape[-1] == channels:
-                axes = (*range(x.ndim - n - 1), x.ndim - 1, *range(x.ndim - n - 1, x.ndim - 1))
-                message += f"; this looks like {'N' * (x.ndim == n + 2)}{_AXES[n].replace(', ', '')}C; use x.transpose{axes}"
-        raise ValueError(message)
+    _require(x.shape, n, None if weight is None else weight.shape, channels)
     return (x[None], True) if x.ndim == n + 1 else (x, False)
+
+
+def _require(shape: Size, n: int, weight: Size | None, channels: int | None) -> None:
+    """Check that images of ``channels`` channels, and a weight, may be of these shapes."""
+    dimensions = len(shape)
+    if weight is not None and len(weight) != n + 2:
+        raise ValueError(f"expected a weight of {n + 2} dimensions, got {weight}")
+    if dimensions not in (n + 1, n + 2) or (channels is not None and shape[-n - 1] != channels):
+        expected = f"({'C' if channels is None else channels}, {_AXES[n]})"
+        message = f"expected (N, {expected[1:]} or {expected}, got {shape}"
+        if dimensions in (n + 1, n + 2):
+            message += f": axis {dimensions - n - 1} has {shape[-n - 1]} != in_channels {channels}"
+            if shape[-1] == channels:
+                axes = (*range(dimensions - n - 1), dimensions - 1, *range(dimensions - n - 1, dimensions - 1))
+                message += (
+                    f"; this looks like {'N' * (dimensions == n + 2)}{_AXES[n].replace(', ', '')}C; use x.transpose{axes}"
+                )
+        raise ValueError(message)
 
 
 def _fits(window: Window, size: Size) -> None:

@@ -325,6 +325,16 @@ def _mean(
     return y[0] if single else y
 
 
+def _adaptive_mean(n: int, input: Any, output_size: OutputSize) -> Any:
+    x, single = as_batch(input, n)
+    wanted = _output_size(x, output_size)
+    if wanted == [1] * n:
+        y = np.mean(x, axis=tuple(range(2, n + 2)), keepdims=True)
+    else:
+        y = along_axes(x, tuple(map(kernel.adaptive_means, x.shape[2:], wanted)))
+    return y[0] if single else y
+
+
 def adaptive_avg_pool1d(input: Any, output_size: OutputSize) -> Any:
     """Mean of each window, of as many windows as are wanted: the o-th of m is floor(o n / m) to ceil((o + 1) n / m).
 
@@ -339,11 +349,7 @@ def adaptive_avg_pool1d(input: Any, output_size: OutputSize) -> Any:
     >>> F.adaptive_avg_pool1d(np.array([[1.0, 3.0, 2.0]]), 2)
     array([[2. , 2.5]])
     """
-    x, single = as_batch(input, 1)
-    y = along_axes(
-        x, tuple(kernel.adaptive_means(*sizes) for sizes in zip(x.shape[2:], _output_size(x, output_size), strict=True))
-    )
-    return y[0] if single else y
+    return _adaptive_mean(1, input, output_size)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: OutputSize) -> Any:
@@ -361,11 +367,7 @@ def adaptive_avg_pool2d(input: Any, output_size: OutputSize) -> Any:
     array([[[ 3.5],
             [11.5]]])
     """
-    x, single = as_batch(input, 2)
-    y = along_axes(
-        x, tuple(kernel.adaptive_means(*sizes) for sizes in zip(x.shape[2:], _output_size(x, output_size), strict=True))
-    )
-    return y[0] if single else y
+    return _adaptive_mean(2, input, output_size)
 
 
 def adaptive_avg_pool3d(input: Any, output_size: OutputSize) -> Any:
@@ -382,11 +384,7 @@ def adaptive_avg_pool3d(input: Any, output_size: OutputSize) -> Any:
     >>> F.adaptive_avg_pool3d(np.arange(8.0).reshape(1, 2, 2, 2), 1)
     array([[[[3.5]]]])
     """
-    x, single = as_batch(input, 3)
-    y = along_axes(
-        x, tuple(kernel.adaptive_means(*sizes) for sizes in zip(x.shape[2:], _output_size(x, output_size), strict=True))
-    )
-    return y[0] if single else y
+    return _adaptive_mean(3, input, output_size)
 
 
 # ---- the norm -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ Source: K. Chellapilla, S. Puri, P. Simard, High Performance Convolutional Neura
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any
 
@@ -52,24 +52,37 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups
 
 @convolve.compiled(
     when=lambda x, weight, bias, window, groups: (
-        dense(x, weight, bias) and (_is_whole(x.shape[2:], window, groups) or _pays(x, weight.size))
+        dense(x, weight, bias) and (_pays(x, weight.size) or _is_whole(x.shape[2:], window, groups))
     )
 )
 def _(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
+    return _chosen(_way, x, weight, window, groups)(x, weight, bias)
+
+
+def _way(x: Array, weight: Array, window: Window, groups: int) -> Callable[..., Array]:
+    result = window.output_size(x.shape[2:])
     if _is_whole(x.shape[2:], window, groups):
-        rows = linear(x.reshape(len(x), -1), weight.reshape(len(weight), -1), bias)
-        return rows.reshape(*rows.shape, *(1 for _ in window.kernel))
-    if winograd.pays(x.shape[0], weight.shape[:2], window.output_size(x.shape[2:]), window, groups, x.dtype):
-        y = winograd.convolve(x, weight, bias, window)
-        if y is not None:
-            return y
-    if depthwise.suits(x, weight.shape, window.output_size(x.shape[2:]), window, groups):
-        return depthwise.convolve(x, weight, bias, window)
+        ones = (1,) * len(result)
+
+        def whole(x: Array, weight: Array, bias: Array | None) -> Array:
+            rows = linear(x.reshape(len(x), -1), weight.reshape(len(weight), -1), bias)
+            return rows.reshape(*rows.shape, *ones)
+
+        return whole
+    if winograd.pays(x.shape[0], weight.shape[:2], result, window, groups, x.dtype):
+
+        def by_winograd(x: Array, weight: Array, bias: Array | None) -> Array:
+            y = winograd.convolve(x, weight, bias, window)
+            return direct.convolve(x, weight, bias, window, groups) if y is None else y
+
+        return by_winograd
+    if depthwise.suits(x, weight.shape, result, window, groups):
+        return lambda x, weight, bias: depthwise.convolve(x, weight, bias, window)
     if planes.suits(x, weight.shape, groups) and x.flags.c_contiguous:
-        return planes.convolve(x, weight, bias, window, groups)
-    if few.pays(len(x), weight, window.output_size(x.shape[2:]), groups):
-        return few.convolve(x, weight, bias, window)
-    return direct.convolve(x, weight, bias, window, groups)
+        return lambda x, weight, bias: planes.convolve(x, weight, bias, window, groups)
+    if few.pays(len(x), weight, result, groups):
+        return lambda x, weight, bias: few.convolve(x, weight, bias, window)
+    return lambda x, weight, bias: direct.convolve(x, weight, bias, window, groups)
 
 
 @kernel
@@ -94,25 +107,36 @@ def convolve_input(g: Array, weight: Array, bias: Array | None, size: Size, wind
 
 @convolve_input.compiled(
     when=lambda g, weight, bias, size, window, groups: (
-        dense(g, weight, bias) and (_is_whole(size, window, groups) or _pays(g, weight.size))
+        dense(g, weight, bias) and (_pays(g, weight.size) or _is_whole(size, window, groups))
     )
 )
 def _(g: Array, weight: Array, bias: Array | None, size: Size, window: Window, groups: int) -> Array:
+    return _chosen(_way_of_input, g, weight, size, window, groups)(g, weight, bias)
+
+
+def _way_of_input(g: Array, weight: Array, size: Size, window: Window, groups: int) -> Callable[..., Array]:
     if _is_whole(size, window, groups):
-        x = matmul(g.reshape(g.shape[:2]), weight.reshape(len(weight), -1)).reshape(len(g), *weight.shape[1:])
-        return x if bias is None else x + bias.reshape(-1, *(1 for _ in size))
+
+        def whole(g: Array, weight: Array, bias: Array | None) -> Array:
+            x = matmul(g.reshape(g.shape[:2]), weight.reshape(len(weight), -1)).reshape(len(g), *weight.shape[1:])
+            return x if bias is None else x + bias.reshape(-1, *(1 for _ in size))
+
+        return whole
     around = _around(size, g.shape[2:], window)
     if around is not None and winograd.pays(g.shape[0], weight.shape[:2], size, around, groups, g.dtype):
-        x = winograd.convolve(g, weight, bias, around, transposed=True)
-        if x is not None:
-            return x
+
+        def by_winograd(g: Array, weight: Array, bias: Array | None) -> Array:
+            x = winograd.convolve(g, weight, bias, around, transposed=True)
+            return direct.convolve_input(g, weight, bias, size, window, groups) if x is None else x
+
+        return by_winograd
     if depthwise.suits(g, weight.shape, size, window, groups, "input"):
-        return depthwise.convolve_input(g, weight, bias, size, window)
+        return lambda g, weight, bias: depthwise.convolve_input(g, weight, bias, size, window)
     if around is not None and groups > 1 and planes.suits(g, weight.shape, groups) and g.flags.c_contiguous:
-        return planes.convolve(g, _turned(weight, groups), bias, around, groups)
+        return lambda g, weight, bias: planes.convolve(g, _turned(weight, groups), bias, around, groups)
     if planes.is_few(weight.shape, len(size)) and (groups == 1 or g.flags.c_contiguous):
-        return planes.convolve_input(g, weight, bias, size, window, groups)
-    return direct.convolve_input(g, weight, bias, size, window, groups)
+        return lambda g, weight, bias: planes.convolve_input(g, weight, bias, size, window, groups)
+    return lambda g, weight, bias: direct.convolve_input(g, weight, bias, size, window, groups)
 
 
 @kernel
@@ -131,25 +155,47 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
 @convolve_weight.compiled(
     when=lambda x, g, window, groups: (
         dense(x, g)
-        and (_is_whole(x.shape[2:], window, groups) or _pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel)))
+        and (_pays(x, x.shape[1] // groups * g.shape[1] * prod(window.kernel)) or _is_whole(x.shape[2:], window, groups))
     )
 )
 def _(x: Array, g: Array, window: Window, groups: int) -> Array:
+    return _chosen(_way_of_weight, x, g, window, groups)(x, g)
+
+
+def _way_of_weight(x: Array, g: Array, window: Window, groups: int) -> Callable[..., Array]:
     if _is_whole(x.shape[2:], window, groups):
-        return matmul(g.reshape(g.shape[:2]).T, x.reshape(len(x), -1)).reshape(g.shape[1], *x.shape[1:])
+        return lambda x, g: matmul(g.reshape(g.shape[:2]).T, x.reshape(len(x), -1)).reshape(g.shape[1], *x.shape[1:])
     if winograd.pays(x.shape[0], (x.shape[1], g.shape[1]), g.shape[2:], window, groups, x.dtype):
-        weight = winograd.convolve_weight(x, g, window)
-        if weight is not None:
-            return weight
+
+        def by_winograd(x: Array, g: Array) -> Array:
+            weight = winograd.convolve_weight(x, g, window)
+            return gradient.convolve_weight(x, g, window, groups) if weight is None else weight
+
+        return by_winograd
     each = x.shape[1] // groups
     if any(depthwise.suits(a, (g.shape[1], each), g.shape[2:], window, groups, "weight") for a in (x, g)):
-        return depthwise.convolve_weight(x, g, window, each)
+        return lambda x, g: depthwise.convolve_weight(x, g, window, each)
     if planes.suits_weight(x, g, window, groups):
-        return planes.convolve_weight(x, g, window, groups)
+        return lambda x, g: planes.convolve_weight(x, g, window, groups)
     alike = groups == 1 and x.shape[2:] == g.shape[2:] and set(window.kernel) == set(window.stride) == {1}  # pixels alone
     if alike and x.flags.c_contiguous and planes.suits_weight(g, x, window, 1):
-        return planes.convolve_weight(g, x, window, 1).swapaxes(0, 1)
-    return gradient.convolve_weight(x, g, window, groups)
+        return lambda x, g: planes.convolve_weight(g, x, window, 1).swapaxes(0, 1)
+    return lambda x, g: gradient.convolve_weight(x, g, window, groups)
+
+
+#: The ways that were chosen, by all that a choice depends on.
+_ways: dict[Any, Callable[..., Array]] = {}
+
+
+def _chosen(choose: Callable[..., Callable[..., Array]], x: Array, other: Array, *options: Any) -> Callable[..., Array]:
+    """What computes arrays of these shapes and orders in memory: ``choose`` is asked once."""
+    key = choose, x.shape, x.flags.c_contiguous, other.shape, other.flags.c_contiguous, x.dtype, options
+    way = _ways.get(key)
+    if way is None:
+        if len(_ways) >= 4096:
+            _ways.clear()
+        way = _ways[key] = choose(x, other, *options)
+    return way
 
 
 @kernel
@@ -190,7 +236,7 @@ def _is_whole(size: Size, window: Window, groups: int) -> bool:
 
 def _pays(x: Array, weights: int) -> bool:
     """Whether there is enough to do for a compiled version: about so many multiplications."""
-    return bool(x.size) and x.size // x.shape[1] * weights > 30_000
+    return bool(x.size) and x.size // x.shape[1] * weights > 2_000
 
 
 def unfold(x: Array, window: Window) -> Array:

@@ -21,7 +21,7 @@ from ..core.arrays import Array
 from ..core.memory import empty, empty_images
 from .layer import Native, address, compiled, parallel_for, vector_length
 from .layout import microkernel, pad
-from .window import Size, Window
+from .window import Size, Window, channels_last
 
 _NEAREST = 32 << 10  # bytes of the nearest cache
 _NEAR = 96 << 10  # bytes of the lines for which a gradient is summed, channels after channels
@@ -220,7 +220,7 @@ def _follow(x: Array, weight: Array, bias: Array | None, result: Size, window: W
     plan = planned(tuple(size), result, channels, each, window, transposed, x.dtype)
     start = np.zeros(channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
     y = empty_images((n, channels, *result), x.dtype)
-    factors = np.take(weight.reshape(-1), plan.weights)
+    factors = weight.reshape(-1).take(plan.weights)
     _multiply(_by_lines(x), factors, start, _by_lines(y), *plan[:-3], plan.shape, plan.together)
     return y
 
@@ -242,8 +242,11 @@ def convolve_weight(x: Array, g: Array, window: Window, each: int) -> Array:
 
 def _by_lines(x: Array) -> Array:
     """Images as (N, lines, pixels C), channels-last."""
-    last = pad(x, ((0, 0),) * (x.ndim - 2))
-    return last.reshape(len(last), prod(last.shape[1:-2]), last.shape[-2] * last.shape[-1])
+    last = channels_last(x)
+    if not last.flags.c_contiguous:
+        last = pad(x, ((0, 0),) * (x.ndim - 2))
+    n, *lines, pixels, channels = last.shape
+    return last.reshape(n, prod(lines), pixels * channels)
 
 
 # ---- compiled -------------------------------------------------------------------------------------------

@@ -175,10 +175,10 @@ def _follow(x: Array, weight: Array, bias: Array | None, size: Size, window: Win
     start = np.zeros(o, x.dtype) if bias is None else bias
     if p.times > 1:
         start = np.tile(start, p.times)
-    weight = np.ascontiguousarray(weight).reshape(*weight.shape[:2], prod(window.kernel))
     packed = (empty if p.times == 1 else np.zeros)((p.packed,), x.dtype)
     _multiply(
-        padded.reshape(n, -1), np.ascontiguousarray(start), channels_last(result).reshape(n, -1), weight, transposed, groups,
+        padded.reshape(n, -1), np.ascontiguousarray(start), channels_last(result).reshape(n, -1),
+        np.ascontiguousarray(weight).reshape(*weight.shape[:2], -1), transposed, groups,
         packed, p.step, p.starts, p.places, p.parts, p.paths, p.panels, p.elements, p.shape,
     )  # fmt: skip
     return result

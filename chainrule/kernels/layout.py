@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from math import prod
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from ..core.arrays import Array
 from ..core.memory import empty
 from .layer import Native, address, array_at, compiled, parallel_for, transpose, vector_length
-from .window import channels_first, channels_last
+from .window import Size, channels_first, channels_last
 
 
 @cache
@@ -44,22 +44,31 @@ def pad(x: Array, padding: tuple[tuple[int, int], ...], slack: int = 0, groups: 
     last = channels_last(x)
     if groups == 1 and last.flags.c_contiguous and not any(map(any, padding)) and not slack:
         return last
-    n, channels, *size = x.shape
     first = x.flags.c_contiguous and not last.flags.c_contiguous
-    if first and any(padding[-1]) and size[-1] * x.itemsize < microkernel().VECTOR:
-        return pad(channels_first(pad(x, ((0, 0),) * len(size))), padding, slack)  # rows too short to be transposed each alone
-    shape = (n * groups, *(m + sum(p) for m, p in zip(size, padding, strict=True)), channels // groups)
-    out = empty((prod(shape) + slack,), x.dtype)[: prod(shape)].reshape(shape)
-    before = [p[0] for p in padding]
-    if not any(map(any, padding[1:])):  # then rows lie behind each other, and are taken for one
-        before, size, shape = [before[0] * prod(size[1:])], [prod(size)], (shape[0], prod(shape[1:-1]), shape[-1])
-    ones = (1,) * (3 - len(size))
-    margin, whole = (*(0 for _ in ones), *before), out.reshape(shape[0], *ones, *shape[1:])
+    if first and any(padding[-1]) and x.shape[-1] * x.itemsize < microkernel().VECTOR:
+        return pad(
+            channels_first(pad(x, ((0, 0),) * len(padding))), padding, slack
+        )  # rows too short to be transposed each alone
+    shape, margin, image, whole = _padding(x.shape, padding, groups, first)
+    out = empty((prod(shape) + slack,), x.dtype)[: prod(shape)].reshape(shape) if slack else empty(shape, x.dtype)
     if first:
-        _pad_first(x.reshape(n, channels, *ones, *size), margin, whole)
+        _pad_first(x.reshape(image), margin, out.reshape(whole))
     else:
-        _pad_last(np.ascontiguousarray(last).reshape(n, *ones, *size, channels), margin, whole)
+        _pad_last(np.ascontiguousarray(last).reshape(image), margin, out.reshape(whole))
     return out
+
+
+@lru_cache(1024)
+def _padding(shape: Size, padding: tuple[tuple[int, int], ...], groups: int, first: bool) -> tuple[Size, Size, Size, Size]:
+    """Of padded images their shape, the zeros before them, and as volumes their shapes before and after."""
+    n, channels, *size = shape
+    padded = (n * groups, *(m + sum(p) for m, p in zip(size, padding, strict=True)), channels // groups)
+    before, out = [p[0] for p in padding], padded
+    if not any(map(any, padding[1:])):  # then rows lie behind each other, and are taken for one
+        before, size, out = [before[0] * prod(size[1:])], [prod(size)], (padded[0], prod(padded[1:-1]), padded[-1])
+    ones = (1,) * (3 - len(size))
+    image = (n, channels, *ones, *size) if first else (n, *ones, *size, channels)
+    return padded, (*(0 for _ in ones), *before), image, (out[0], *ones, *out[1:])
 
 
 @compiled

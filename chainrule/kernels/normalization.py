@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array
-from ..core.memory import empty
-from .layer import compiled, dense, kernel, parallel_for
+from ..core.memory import empty, empty_like
+from .layer import address, array_at, compiled, dense, kernel, parallel_for
 
 _BLOCK = 32768  # elements, about: half of a core's second cache in float32
 
@@ -331,11 +331,21 @@ def _spread(a: Array, x: Array, weight: Array | None = None) -> Array:
     return spread if weight is None else spread * weight
 
 
-@standardize_channels.compiled(when=lambda x, weight, bias, *rest: _pays(x, weight, bias))
+@standardize_channels.compiled(
+    when=lambda x, weight, bias, mean, variance, eps: x.size >= 256 and dense(x, weight, bias) and dense(mean, variance)
+)
 def _(x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float) -> Any:
-    data = _Channels(x, together=True)
-    scale = 1 / np.sqrt(variance + eps)
-    return data.affine(x, data.matrix(x), mean, scale if weight is None else scale * weight, bias)
+    last = _is_last(x.shape, x.strides, x.itemsize)
+    if last is None:
+        x, last = np.ascontiguousarray(x), False
+    y, channels = empty_like(x), x.shape[1]
+    weight = np.ones(channels, x.dtype) if weight is None else weight
+    bias = np.zeros(channels, x.dtype) if bias is None else bias
+    fold, rows = _shape_of_blocks(x.size // channels, channels, True) if last else (0, _rows_of(x.size // (len(x) * channels)))
+    if not weight.shape == bias.shape == mean.shape == variance.shape == (channels,):
+        return standardize_channels.reference(x, weight, bias, mean, variance, eps)
+    _standardize(x, weight, bias, mean, variance, eps, fold, rows, y)
+    return y
 
 
 @standardize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(g, x, weight, bias))
@@ -442,6 +452,38 @@ def _shape_of_blocks(pixels: int, channels: int, ragged: bool) -> tuple[int, int
     if ragged or rows <= most:
         return fold, min(rows, most)
     return fold, max(n for n in range(1, most + 1) if rows % n == 0)
+
+
+@lru_cache(maxsize=1024)
+def _is_last(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> bool | None:
+    """Whether images (N, C, ...) lie in memory with channels last; None where there are gaps, or another order."""
+    for order in ((0, *range(2, len(shape)), 1), tuple(range(len(shape)))):
+        lengths = [shape[i] for i in order]
+        steps = (item * prod(lengths[i + 1 :]) for i in range(len(order)))
+        if all(strides[i] == step or shape[i] == 1 for i, step in zip(order, steps, strict=True)):
+            return order[-1] == 1
+    return None
+
+
+# both
+
+
+@compiled
+def _standardize(x: Any, weight: Any, bias: Any, mean: Any, variance: Any, eps: float, fold: int, rows: int, y: Any) -> None:
+    """Rows are of ``fold`` pixels, channels-last; or where that is 0, of one channel."""
+    channels = len(mean)
+    coefficients = np.empty((3, 1, max(1, fold) * channels), x.dtype)
+    m, a, b = coefficients[0], coefficients[1], coefficients[2]
+    for c in range(channels):
+        scale = weight[c] / np.sqrt(np.float64(variance[c]) + eps)
+        for i in range(c, m.size, channels):
+            m[0, i], a[0, i], b[0, i] = mean[c], scale, bias[c]
+    width = channels * fold if fold > 0 else x.size // (len(x) * channels)
+    images, to = array_at(x, address(x), x.size).reshape(-1, width), array_at(y, address(y), y.size).reshape(-1, width)
+    if fold > 0:
+        parallel_for(_affine_last_block, (images, m, a, b, to, len(images)), len(images), rows)
+    else:
+        parallel_for(_affine_first_block, (images, m[0], a[0], b[0], to), len(images), rows)
 
 
 # channels-last

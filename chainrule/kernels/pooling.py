@@ -151,7 +151,7 @@ _MANY = 16  # channels
 _LONG = 32  # windows of a row
 
 
-@max_pool.compiled(when=lambda x, windows: dense(x) and x.size >= 2048 and len(windows) <= 3)
+@max_pool.compiled(when=lambda x, windows: dense(x) and x.size >= 256 and len(windows) <= 3)
 def _(x: Array, windows: tuple[Windows, ...]) -> tuple[Array, Array]:
     last = _is_channels_last(x)
     shape = (*x.shape[:2], *(len(w.first) for w in windows))
@@ -171,7 +171,7 @@ def _(x: Array, windows: tuple[Windows, ...]) -> tuple[Array, Array]:
     return y, choice
 
 
-@scatter.compiled(when=lambda g, choice, windows: dense(g) and g.size >= 512 and len(windows) <= 3)
+@scatter.compiled(when=lambda g, choice, windows: dense(g) and g.size >= 64 and len(windows) <= 3)
 def _(g: Array, choice: Array, windows: tuple[Windows, ...]) -> Array:
     last = _is_channels_last(choice)
     x = _like(last, (*g.shape[:2], *(w.size for w in windows)), g.dtype)

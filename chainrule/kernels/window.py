@@ -35,12 +35,17 @@ def per_dimension(value: int | Size, n: int) -> Size:
 
 def channels_last(x: Array) -> Array:
     """The view (N, *size, C) of (N, C, *size)."""
-    return x.transpose(0, *range(2, x.ndim), 1)
+    return x.transpose(_LAST[x.ndim])
 
 
 def channels_first(y: Array) -> Array:
     """The view (N, C, *size) of (N, *size, C)."""
-    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+    return y.transpose(_FIRST[y.ndim])
+
+
+#: The axes of these views, by how many there are.
+_LAST = [(0, *range(2, n), 1) for n in range(65)]
+_FIRST = [(0, n - 1, *range(1, n - 1)) for n in range(65)]
 
 
 class Window(NamedTuple):
