@@ -74,21 +74,12 @@ def _gradients(
 
     What was recorded before the inputs' era is not walked through: it belongs to what is differentiated around this.
     """
-    edges = {x._edge for x in inputs}
-    found: dict[Any, Any] = {}
-    through = []
+    depending, given = [], []
     for y, g in zip(outputs, seeds, strict=True):
-        edge = y._edge if isinstance(y, Variable) else None
-        if edge in edges:  # an output that is an input itself
-            found[edge] = found[edge] + g if edge in found else g
-        elif edge is not None and edge.generation >= era:
-            through.append((y, g))
-    if through:
-        ys, gs = zip(*through, strict=True)
-        walked: dict[Any, Any] = walk(ys, gs, create_graph, retain_graph, stop=edges, since=era)
-        for edge, g in found.items():
-            walked[edge] = walked[edge] + g if edge in walked else g
-        found = walked
+        if isinstance(y, Variable) and y._edge is not None and y._edge.generation >= era:
+            depending.append(y)
+            given.append(g)
+    found: dict[Any, Any] = walk(depending, given, create_graph, retain_graph, stop={x._edge for x in inputs}, since=era)
     gradients = []
     for x in inputs:
         g = found.get(x._edge)
@@ -147,9 +138,9 @@ def _chosen(args: Sequence[Any], argnums: Argnums) -> list[int]:
 
 def _of(f: F, args: Sequence[Any], kwargs: dict[str, Any], argnums: Argnums) -> tuple[F, list[Any], list[Any]]:
     """``f`` as a function of the chosen arguments alone, these arguments, and those beside them."""
-    if argnums == 0 and len(args) == 1 and not kwargs:
-        return f, [*args], []
     chosen = _chosen(args, argnums)
+    if not kwargs and chosen == [*range(len(args))]:
+        return f, [*args], []
 
     def call(*primals: Any) -> Any:
         given = list(args)

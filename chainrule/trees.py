@@ -19,7 +19,7 @@ def leaves(tree: Tree) -> list[Any]:
     >>> leaves({"a": 1, "b": (2, [3]), "c": None})
     [1, 2, 3]
     """
-    if _is_leaf(tree):
+    if tree.__class__ is ndarray or isinstance(tree, Variable):  # seen at once
         return [tree]
     below = children(tree)
     if below is None:
@@ -57,13 +57,8 @@ def tree_map(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     (11, [22])
     """
     if not others:
-        return f(tree) if tree.__class__ is ndarray else _map(f, tree)
+        return _map(f, tree)
     return rebuild(tree, [f(*each) for each in zip(*map(leaves, (tree, *others)), strict=True)])
-
-
-def _is_leaf(tree: Tree) -> bool:
-    """Whether that is seen at once: of a NumPy array, or a Variable."""
-    return tree.__class__ is ndarray or isinstance(tree, Variable)
 
 
 def is_constant(x: Any) -> bool:
@@ -97,7 +92,7 @@ def _parameters(module: Any) -> dict[str, Any]:
 
 
 def _map(f: Callable[[Any], Any], tree: Tree, named: bool = False) -> Tree:
-    if _is_leaf(tree):
+    if tree.__class__ is ndarray or isinstance(tree, Variable):  # seen at once
         return f(tree)
     if isinstance(tree, tuple):
         made = [_map(f, child, named) for child in tree]

@@ -72,6 +72,19 @@ def test_logsumexp_with_infinities():
     np.testing.assert_allclose(cr.scipy.special.logsumexp(np.array([np.inf, 1.0]), b=b), 1 + np.log(2))
 
 
+def test_logsumexp_takes_the_dtype_of_wider_factors():
+    a, b = X.astype("f4"), np.abs(X[0])
+    y = cr.scipy.special.logsumexp(a, 1, b)
+    expected = scipy.special.logsumexp(a, 1, b)
+    assert y.dtype == expected.dtype == np.float64
+    np.testing.assert_allclose(y, expected, rtol=1e-14)
+    of_a, of_b = cr.grad(lambda a, b: np.sum(cr.scipy.special.logsumexp(a, 1, b)), (0, 1))(a, b)
+    terms = b * np.exp(a.astype(float))
+    np.testing.assert_allclose(of_a, terms / terms.sum(1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(of_b, (terms / terms.sum(1, keepdims=True) / b).sum(0), rtol=1e-14)
+    assert of_a.dtype == np.float32 and of_b.dtype == np.float64
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_functions_that_are_no_ufuncs(n):
     check("special", lambda m, a: m.polygamma(n, a), np.array([2.0, 3.5, -0.7]))

@@ -474,9 +474,9 @@ def _power_norm(x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
     return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
 
 
-def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: Axes, keepdims: bool) -> Any:
+def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: Axes) -> Any:
     """(|x| / ‖x‖)^(p-1) times the sign of x, which is 0 at 0."""
-    g, ans = (restored(y, axis if len(axis) < x.ndim else None, keepdims, x.shape) for y in (g, ans))
+    g, ans = (restored(y, axis if len(axis) < x.ndim else None, x.shape) for y in (g, ans))
     if ord == 2:
         return in_used_memory(np.multiply)(_conj(x), as_array(g * _inverse(ans)))
     zero = unwrap(x) == 0
@@ -484,7 +484,7 @@ def _power_norm_x(g: Any, ans: Any, x: Any, ord: float, axis: Axes, keepdims: bo
     return np.where(zero, 0, g * _conj(x) / size * (size / ans) ** (ord - 1))
 
 
-define_rule(_power_norm, x=_power_norm_x)
+define_rule(_power_norm, x=_power_norm_x, ignores=("keepdims",))
 
 
 def _vector_norm_along(x: Any, ord: Any, axis: Axes, keepdims: Any) -> Any:

@@ -24,12 +24,12 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """The reduced axes as a tuple of numbers from 0; none of an array without axes, where NumPy takes 0 and -1 too."""
     if axis is None or not ndim:
         return tuple(range(ndim))
-    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    return tuple([a % ndim for a in axis]) if isinstance(axis, tuple) else (axis % ndim,)
 
 
-def restored(x: Any, axis: Axis, keepdims: Any, shape: tuple[int, ...]) -> Any:
+def restored(x: Any, axis: Axis, shape: tuple[int, ...]) -> Any:
     """A reduction's result with the reduced axes of ``shape`` put back, of length 1, so that it broadcasts to ``shape``."""
-    if axis is None or (keepdims is not _NOTHING and keepdims):
+    if axis is None or x.ndim == len(shape):
         return x
     axes = _axes(axis, len(shape))
     return x.reshape([1 if i in axes else n for i, n in enumerate(shape)])
@@ -40,9 +40,9 @@ def axis_slice(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
     return x[(slice(None),) * (axis % x.ndim) + (slice(start, stop),)]
 
 
-def _spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: Any, where: Any) -> Any:
+def _spread(g: Any, shape: tuple[int, ...], axis: Axis, where: Any) -> Any:
     """The transpose of a sum: the gradient at each element that was summed."""
-    g = spread(restored(g, axis, keepdims, shape), shape)
+    g = spread(restored(g, axis, shape) if g.ndim else g, shape)
     return g if _everywhere(where) else np.where(where, g, g.dtype.type(0))
 
 
@@ -67,16 +67,16 @@ def _over(x: Any, count: Any) -> Any:
 
 # ---- sums -----------------------------------------------------------------------------------------------
 
-define_rule(np.sum, linear="jointly", a=lambda g, a_shape, axis, keepdims, where: _spread(g, a_shape, axis, keepdims, where),
-            ignores=("dtype", "initial"), kernel=kernel.total)  # fmt: skip
+define_rule(np.sum, linear="jointly", a=lambda g, a_shape, axis, where: _spread(g, a_shape, axis, where),
+            ignores=("dtype", "keepdims", "initial"), kernel=kernel.total)  # fmt: skip
 
 
-def _mean(g: Any, a_shape: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
-    g = restored(g, axis, keepdims, a_shape)
-    return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, True, where)
+def _mean(g: Any, a_shape: Any, axis: Axis, where: Any) -> Any:
+    g = restored(g, axis, a_shape)
+    return _spread(_over(g, _count(a_shape, axis, where)), a_shape, axis, where)
 
 
-define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype",), kernel=kernel.mean)
+define_rule(np.mean, linear="jointly", a=_mean, ignores=("dtype", "keepdims"), kernel=kernel.mean)
 
 
 def _scaled_deviation(factor: Any, a: Any, axis: Axis, ddof: Any, where: Any, mean: Any, correction: Any) -> Any:
@@ -88,35 +88,35 @@ def _scaled_deviation(factor: Any, a: Any, axis: Axis, ddof: Any, where: Any, me
     return gradient if _everywhere(where) else np.where(where, gradient, gradient.dtype.type(0))
 
 
-def _var(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
-    return _scaled_deviation(2 * restored(g, axis, keepdims, a.shape), a, axis, ddof, where, mean, correction)
+def _var(g: Any, a: Any, axis: Axis, ddof: Any, where: Any, mean: Any, correction: Any) -> Any:
+    return _scaled_deviation(2 * restored(g, axis, a.shape), a, axis, ddof, where, mean, correction)
 
 
-def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
+def _std(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, where: Any, mean: Any, correction: Any) -> Any:
     """The deviation over the standard deviation; 0 where all elements are equal."""
-    g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
+    g, ans = (restored(x, axis, a.shape) for x in (g, ans))
     factor = g / np.where(ans == 0, ans.dtype.type(1), ans)
     return _scaled_deviation(factor, a, axis, ddof, where, mean, correction)
 
 
-def _var_mean(g: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
+def _var_mean(g: Any, a: Any, axis: Axis, ddof: Any, where: Any, mean: Any, correction: Any) -> Any:
     """Of a mean that was given: minus the gradient of the elements; ``fit`` sums it."""
-    return -_var(g, a, axis, ddof, keepdims, where, mean, correction)
+    return -_var(g, a, axis, ddof, where, mean, correction)
 
 
-def _std_mean(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Any:
-    return -_std(g, ans, a, axis, ddof, keepdims, where, mean, correction)
+def _std_mean(g: Any, ans: Any, a: Any, axis: Axis, ddof: Any, where: Any, mean: Any, correction: Any) -> Any:
+    return -_std(g, ans, a, axis, ddof, where, mean, correction)
 
 
-define_rule(np.var, a=_var, mean=_var_mean, ignores=("dtype",), kernel=variance.variance)
-define_rule(np.std, a=_std, mean=_std_mean, ignores=("dtype",), kernel=variance.standard_deviation)
+define_rule(np.var, a=_var, mean=_var_mean, ignores=("dtype", "keepdims"), kernel=variance.variance)
+define_rule(np.std, a=_std, mean=_std_mean, ignores=("dtype", "keepdims"), kernel=variance.standard_deviation)
 
 # ---- extrema: equal elements share the gradient ---------------------------------------------------------
 
 
-def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
+def _extremum(g: Any, ans: Any, a: Any, axis: Axis, where: Any, initial: Any) -> Any:
     a, ans = unwrap(a), unwrap(ans)  # they are compared, which has no gradient
-    g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
+    g, ans = (restored(x, axis, a.shape) for x in (g, ans))
     if _everywhere(where):
         return divided(g, ans, a)
     chosen = (a == ans) & where
@@ -125,9 +125,9 @@ def _extremum(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, i
 
 
 for _function in (np.max, np.amax):
-    define_rule(_function, a=_extremum, kernel=kernel.largest)
+    define_rule(_function, a=_extremum, ignores=("keepdims",), kernel=kernel.largest)
 for _function in (np.min, np.amin):
-    define_rule(_function, a=_extremum, kernel=kernel.smallest)
+    define_rule(_function, a=_extremum, ignores=("keepdims",), kernel=kernel.smallest)
 
 
 @composite(np.ptp)
@@ -144,15 +144,15 @@ def _products_before(a: Any) -> Any:
     return np.concatenate([ones, np.cumprod(a[..., :-1], axis=-1)], axis=-1)
 
 
-def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initial: Any) -> Any:
+def _prod(g: Any, ans: Any, a: Any, axis: Axis, where: Any, initial: Any) -> Any:
     """The product of all the others: ans / a, or where an element is zero the product of those before and after."""
-    g = restored(g, axis, keepdims, a.shape)
+    g = restored(g, axis, a.shape)
     if not _everywhere(where):
         kept = np.where(where, a, a.dtype.type(1))
-        product = restored(ans, axis, keepdims, a.shape)
-        return np.where(where, _prod(g, product, kept, axis, True, True, initial), g.dtype.type(0))
+        product = restored(ans, axis, a.shape)
+        return np.where(where, _prod(g, product, kept, axis, True, initial), g.dtype.type(0))
     if everywhere(a != 0):
-        return g * restored(ans, axis, keepdims, a.shape) / a
+        return g * restored(ans, axis, a.shape) / a
     g = g if initial is _NOTHING else g * initial
     axes = _axes(axis, a.ndim)
     kept = tuple(i for i in range(a.ndim) if i not in axes)
@@ -162,7 +162,7 @@ def _prod(g: Any, ans: Any, a: Any, axis: Axis, keepdims: Any, where: Any, initi
     return g * np.transpose(np.reshape(others, moved.shape), np.argsort(kept + axes))
 
 
-define_rule(np.prod, a=_prod, ignores=("dtype",), kernel=kernel.product)
+define_rule(np.prod, a=_prod, ignores=("dtype", "keepdims"), kernel=kernel.product)
 
 # ---- accumulation ---------------------------------------------------------------------------------------
 

@@ -221,7 +221,7 @@ _skipping(np.nancumsum, np.cumsum, 0)
 _skipping(np.nancumprod, np.cumprod, 1)
 
 for _function in (np.nanmax, np.nanmin):
-    define_rule(_function, a=_extremum, ignores=("initial",))  # NaN is equal to nothing, and so never shares
+    define_rule(_function, a=_extremum, ignores=("initial", "keepdims"))  # NaN is equal to nothing, and so never shares
 
 
 def _skipping_moment(a: Any, axis: Axis, keepdims: Any, where: Any, plain: Callable[..., Any], ddof: Any = 0) -> Any:

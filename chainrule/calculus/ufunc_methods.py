@@ -25,12 +25,12 @@ def _reduce_logarithms(ufunc: np.ufunc, exp: Any) -> Any:
     def reduce(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
         return ufunc.reduce(a, axis=axis, keepdims=keepdims, **({} if _everywhere(where) else {"where": where}))
 
-    def derivative(g: Any, ans: Any, a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
-        g, ans = (restored(x, axis, keepdims, a.shape) for x in (g, ans))
+    def derivative(g: Any, ans: Any, a: Any, axis: Any, where: Any) -> Any:
+        g, ans = (restored(x, axis, a.shape) for x in (g, ans))
         shares = share(g, ans, a if _everywhere(where) else np.where(where, a, a.dtype.type(-np.inf)), exp)
         return shares if _everywhere(where) else np.where(where, shares, shares.dtype.type(0))
 
-    define_rule(reduce, a=derivative)
+    define_rule(reduce, a=derivative, ignores=("keepdims",))
 
     def method(array: Any, axis: Any = 0, *, keepdims: bool = False, where: Any = True, initial: Any = None) -> Any:
         made = reduce(array, axis, keepdims, where)

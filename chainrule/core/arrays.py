@@ -34,6 +34,8 @@ def as_array(x: Any) -> Array:
     >>> as_array(1.5)
     array(1.5)
     """
+    if x.__class__ is ndarray:
+        return x
     return np.array(x) if isinstance(x, np.generic) or not is_array(x) else x
 
 
@@ -74,11 +76,16 @@ def gradient_dtype(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float64) if dtype.kind in "biu" else dtype
 
 
+_add: Any = np.add.reduce
+
+
 def _sum(x: Array, axis: Any, keepdims: bool = False) -> Array:
-    if axis == 0 and x.__class__ is ndarray and x.ndim == 2 and x.shape[1] < _SHORT < len(x) < _MANY and x.dtype.kind == "f":
-        sums = np.ones(len(x), x.dtype) @ x  # short rows are multiplied faster than they are added
+    if x.__class__ is not ndarray:
+        return x.sum(axis=axis, keepdims=keepdims)
+    if axis == 0 and x.ndim == 2 and x.shape[1] < _SHORT < len(x) < _MANY and x.dtype.kind == "f":
+        sums = ones((len(x),), x.dtype) @ x  # short rows are multiplied faster than they are added
         return sums[None] if keepdims else sums
-    return x.sum(axis=axis, keepdims=keepdims)
+    return _add(x, axis, None, None, keepdims)
 
 
 #: The length of rows that are short, and the numbers of rows that are many, and not too many for one thread.
@@ -98,8 +105,8 @@ def sum_to(x: Array, shape: tuple[int, ...], total: Callable[..., Array] = _sum)
         x = total(x, axis=0 if lead == 1 else tuple(range(lead)))
     if x.shape == shape:  # the usual case, such as a bias
         return x
-    stretched = tuple([i for i, (n, m) in enumerate(zip(shape, x.shape, strict=False)) if n != m])
-    summed = total(x, axis=stretched[0] if len(stretched) == 1 else stretched, keepdims=True)
+    stretched = [i for i, (n, m) in enumerate(zip(shape, x.shape, strict=False)) if n != m]
+    summed = total(x, axis=stretched[0] if len(stretched) == 1 else tuple(stretched), keepdims=True)
     if summed.shape != shape:
         raise ValueError(f"{x.shape} is not a broadcast of {shape}")
     return summed

@@ -55,7 +55,8 @@ def walk(
 ) -> dict[Leaf, Any]:
     """Return the gradients of the leaves, given those of ``outputs``.
 
-    At the edges in ``stop`` it ends, as at leaves. Edges of generations before ``since`` are constants.
+    At the edges in ``stop`` it ends, as at leaves; outputs may be among them. Edges of generations before ``since`` are
+    constants.
 
     A heap holds the calls to visit, the latest generation first, so that each is visited once, and only after
     all the calls that used its outputs. A table holds the gradients of this walk, by the edge at which they have
@@ -72,12 +73,14 @@ def walk(
 
     for y, seed in zip(outputs, seeds, strict=True):
         edge = y._edge
-        if edge is None or edge.function is None:
+        if edge is None or (edge.function is None and edge not in stop):
             raise _nothing_recorded(y)
         if edge in table:
             table[edge] = table[edge] + seed
             continue
         table[edge] = seed
+        if edge in stop:
+            continue
         call = edge.function
         if call not in seen:
             seen.add(call)

@@ -765,13 +765,13 @@ def logsumexp(input: Array, dim: Axes, keepdim: bool = False) -> Array:
     return y if keepdim else np.asarray(np.squeeze(y, axis=dim))
 
 
-def _logsumexp(g: Any, ans: Any, input: Any, dim: Axes, keepdim: bool) -> Any:
+def _logsumexp(g: Any, ans: Any, input: Any, dim: Axes) -> Any:
     """What each element adds; nothing does where the sum is empty, or of exp(-inf) alone."""
-    g, ans = (restored(x, dim, keepdim, input.shape) for x in (g, ans))
+    g, ans = (restored(x, dim, input.shape) for x in (g, ans))
     return kernels.share(g, input, np.where(np.isneginf(unwrap(ans)), 0, ans))
 
 
-define_rule(logsumexp, input=_logsumexp)
+define_rule(logsumexp, input=_logsumexp, ignores=("keepdim",))
 
 
 def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..core.arrays import Array, is_native, kept_where
 from ..core.memory import empty
 from .layer import address, array_at, compiled, dense, inlined, kernel, parallel_for
 
-_LEAST = 8192  # elements from which on the compiled version is faster
+_LEAST = 2048  # elements from which on the compiled version is faster
 _BLOCK = 32768  # elements
 _TILE = 256  # columns
 
@@ -25,31 +26,33 @@ def divided(g: Array, extreme: Array, x: Array) -> Array:
     if (
         is_native(chosen)
         and np.count_nonzero(chosen) == extreme.size
-        and (extreme.size == 1 or chosen.any(axis=_reduced(extreme, x)).all())
+        and (extreme.size == 1 or chosen.any(axis=_reduced(extreme.shape, x.shape)).all())
     ):  # the usual case: one for each
         return kept_where(chosen, g)
-    ties = np.maximum(np.sum(chosen, axis=_reduced(extreme, x), keepdims=True), 1)
+    ties = np.maximum(np.sum(chosen, axis=_reduced(extreme.shape, x.shape), keepdims=True), 1)
     return kept_where(chosen, g / ties.astype(g.dtype))
 
 
-def _reduced(extreme: Array, x: Array) -> tuple[int, ...]:
-    if extreme.ndim == 0:
-        return tuple(range(x.ndim))
-    return tuple([i for i, (n, m) in enumerate(zip(extreme.shape, x.shape, strict=True)) if n != m])
+@lru_cache(maxsize=1024)
+def _reduced(extreme: tuple[int, ...], x: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which an array was reduced, by both shapes."""
+    return tuple([i for i, (n, m) in enumerate(zip(extreme, x, strict=True)) if n != m] if extreme else range(len(x)))
 
 
 def _fits(g: Array, extreme: Array, x: Array) -> bool:
     if x.size < _LEAST or not dense(g, extreme, x) or not x.flags.c_contiguous:
         return False
-    axes = _reduced(extreme, x)
+    axes = _reduced(extreme.shape, x.shape)
     return len(axes) > 0 and axes[-1] - axes[0] == len(axes) - 1
 
 
 @divided.compiled(when=_fits)
 def _(g: Array, extreme: Array, x: Array) -> Array:
-    out, last = empty(x.shape, x.dtype), _reduced(extreme, x)[-1]
+    out, last = empty(x.shape, x.dtype), _reduced(extreme.shape, x.shape)[-1]
     n = x.strides[last] // x.itemsize  # the elements from one that is reduced to the next
-    arguments = np.broadcast_to(g, extreme.shape).reshape(-1), extreme.reshape(-1), x.reshape(-1), out.reshape(-1)
+    if g.shape != extreme.shape:
+        g = np.broadcast_to(g, extreme.shape)
+    arguments = g.reshape(-1), extreme.reshape(-1), x.reshape(-1), out.reshape(-1)
     if n == 1:
         _rows(*arguments)
     else:

@@ -19,14 +19,14 @@ from .panels import multiply_by
 _TINY = 64  # multiplications: up to that, vectors would not pay
 _SMALL = 1 << 13  # numbers of a right matrix that is read where it is, or copied as it is
 _NARROW, _PIECE = 1 << 14, 1 << 10  # results that are too few to share, and of how many products threads make sums then
-_FEW = 1 << 16  # multiplications: up to that, NumPy's BLAS is there sooner, and on one thread
+_FEW = 1 << 16  # multiplications: up to that, and twice that of two matrices, NumPy's BLAS is there sooner, on one thread
 
 
 def _pays(x: Array, y: Array) -> bool:
     return (
         y.ndim > 1
-        and x.size * y.shape[-1] > _FEW
         and x.ndim > 1
+        and x.size * y.shape[-1] > (2 * _FEW if x.ndim == 2 and x.shape[1] > 1 else _FEW)
         and dense(x, y)
         and x.shape[-1] == y.shape[-2]
         and (x.shape[:-2] == y.shape[:-2] or y.ndim == 2)
