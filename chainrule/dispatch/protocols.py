@@ -50,6 +50,8 @@ def _array_function(self: Variable, function: Any, types: Any, args: Sequence[An
     """NEP 18: a function of NumPy's was called with a Variable among its arguments."""
     if len(types) > 1 and Batched in types:
         return NotImplemented  # it is asked next
+    if not kwargs and function in RECORDERS:
+        return RECORDERS[function](*args)
     if function not in RULES and not is_known(function):
         raise no_rule(function)
     if function in NO_GRADIENT:

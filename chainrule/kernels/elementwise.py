@@ -141,13 +141,14 @@ class Elementwise(Kernel):
     def _loop_of_rows(self, pattern: str) -> Compiled:
         """The loop over rows of arrays of one pattern."""
         names, others = self._names()
-        rows, items = [], []
+        rows, items, steps = [], [], []
         for k, (name, kind) in enumerate(zip(names, pattern, strict=True)):
-            rows.append((_ROW if kind == "v" else _ONE).format(x=name, a=10 + 3 * k, b=11 + 3 * k, c=12 + 3 * k))
+            rows.append((_ROW if kind == "v" else _ONE).format(x=name))
+            steps.append(_STEPS.format(x=name, a=10 + 3 * k, b=11 + 3 * k, c=12 + 3 * k))
             items.append(f"{name}_row[n]" if kind == "v" else f"{name}_one")
         made = self._loops[pattern] = self._made(
             _ROWS, f"loop_of_rows_{pattern}", others, arrays=", ".join(names), rows="\n        ".join(rows),
-            items=", ".join([*items, *others]),
+            items=", ".join([*items, *others]), steps="; ".join(steps),
         )  # fmt: skip
         return made
 
@@ -278,13 +279,15 @@ def loop({arrays}, out, {numbers}):
 _ROWS = """
 def block({arrays}, out, table, {numbers}start, stop):
     length, size, pieces, middle, inner = table[2], table[3], table[4], table[5], table[6]
+    out_k, out_j, out_i = table[7], table[8], table[9]
+    {steps}
     {converted}
     row, piece = start // pieces, start % pieces
     k, j, i = row // inner // middle, row // inner % middle, row % inner
     for _ in range(stop - start):
         begin = piece * size
         count = min(size, length - begin)
-        to = array_at(out, address(out) + k * table[7] + j * table[8] + i * table[9] + begin * out.itemsize, count)
+        to = array_at(out, address(out) + k * out_k + j * out_j + i * out_i + begin * out.itemsize, count)
         {rows}
         for n in range(len(to)):
             to[n] = function({items})
@@ -300,8 +303,9 @@ def loop({arrays}, out, table, {numbers}):
     parallel_for(on_block, ({arrays}, out, table, {numbers}), table[0], table[1])
 """
 
-_ROW = "{x}_row = array_at({x}, address({x}) + k * table[{a}] + j * table[{b}] + i * table[{c}] + begin * {x}.itemsize, count)"
-_ONE = "{x}_one = array_at({x}, address({x}) + k * table[{a}] + j * table[{b}] + i * table[{c}], 1)[0]"
+_STEPS = "{x}_k, {x}_j, {x}_i = table[{a}], table[{b}], table[{c}]"
+_ROW = "{x}_row = array_at({x}, address({x}) + k * {x}_k + j * {x}_j + i * {x}_i + begin * {x}.itemsize, count)"
+_ONE = "{x}_one = array_at({x}, address({x}) + k * {x}_k + j * {x}_j + i * {x}_i, 1)[0]"
 
 
 def flattened(arrays: tuple[Array, ...], like: Array) -> tuple[list[Array], Array, Array]:

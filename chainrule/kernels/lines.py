@@ -19,6 +19,7 @@ from .layer import compiled, dense, inlined, kernel, parallel_for
 _LEAST = 2048  # elements from which on the compiled versions are faster
 _BLOCK = 16384  # elements, about
 _TILE = 256  # columns
+_INTEGER = np.dtype(np.int64)
 
 
 def seen(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
@@ -33,7 +34,7 @@ def _pays(x: Array) -> bool:
 
 def integers(index: Array) -> Array:
     """The indices as compiled functions read them: in a row."""
-    return np.ascontiguousarray(index, np.int64).ravel()
+    return index.ravel() if index.dtype is _INTEGER else index.astype(np.int64).ravel()
 
 
 def _tiles(outer: int, n: int, inner: int) -> tuple[int, int, int]:
@@ -91,7 +92,7 @@ def _taking_pays(a: Array, index: Array, axis: int) -> bool:
 
 @take.compiled(when=_taking_pays)
 def _(a: Array, index: Array, axis: int) -> Array:
-    made = _taken(a, index, axis % a.ndim, -a.shape[axis])
+    made = _taken(a, index, axis % a.ndim)
     return np.take(a, index, axis) if made is None else made  # where an index is out of bounds NumPy says it
 
 
@@ -103,17 +104,18 @@ def _taking_rows_pays(table: Array, index: Array) -> bool:
 
 @take_rows.compiled(when=_taking_rows_pays)
 def _(table: Array, index: Array) -> Array:
-    made = _taken(table, index, 0, 0)
-    return take_rows.reference(table, index) if made is None else made  # type: ignore[no-any-return]
+    out = empty((*index.shape, table.shape[1]), table.dtype)
+    taken = _take(table[None], integers(index), out.reshape(1, -1, table.shape[1]), 0)
+    return out if taken else take_rows.reference(table, index)  # type: ignore[no-any-return]
 
 
-def _taken(a: Array, index: Array, axis: int, lowest: int) -> Array | None:
-    """Elements along an axis by indices from ``lowest`` on; None where one is out of bounds, or there are no elements."""
+def _taken(a: Array, index: Array, axis: int) -> Array | None:
+    """Elements along an axis by indices; None where one is out of bounds, or there are no elements."""
     outer, n, inner = seen(a.shape, axis)
     out = empty((*a.shape[:axis], *index.shape, *a.shape[axis + 1 :]), a.dtype)
     if out.size == 0:
         return None
-    return out if _take(a.reshape(outer, n, inner), integers(index), out.reshape(outer, -1, inner), lowest) else None
+    return out if _take(a.reshape(outer, n, inner), integers(index), out.reshape(outer, -1, inner), -n) else None
 
 
 @compiled

@@ -13,9 +13,10 @@ from .elementwise import elementwise
 from .layer import address, array_at, compiled, dense, enabled, inlined, parallel_for
 
 _NUMBERS = frozenset({int, float})
-_PIECE = 16384  # elements
+_PIECE = 16384  # elements of a block
 _LEAST = 1 << 19  # bytes from which on several threads join arrays faster
 _SHORT = 16  # elements of an array's row, on average: NumPy copies shorter ones as fast
+_SMALL = 1 << 16  # bytes of an array, on average: to tell where smaller ones lie takes longer than several threads gain
 
 
 @inlined
@@ -70,59 +71,63 @@ def concatenate(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any
 
 
 def _are_large(arrays: list[Array]) -> bool:
-    return {*map(type, arrays)} == {ndarray} and sum([a.nbytes for a in arrays]) >= _LEAST and enabled() and dense(*arrays)
+    size = 0
+    for a in arrays:
+        if a.__class__ is not ndarray:
+            return False
+        size += a.nbytes
+    return size >= _LEAST and enabled() and dense(*arrays)
 
 
 def _joined(arrays: list[Array], axis: int) -> Array | None:
     """Large arrays, one after the other along an axis; None where that is wrong, and NumPy says it."""
-    first = arrays[0]
-    if not -first.ndim <= axis < first.ndim:
+    first = arrays[0].shape
+    if not -len(first) <= axis < len(first):
         return None
-    axis %= first.ndim
-    before, after = first.shape[:axis], first.shape[axis + 1 :]
+    axis %= len(first)
+    before, after = first[:axis], first[axis + 1 :]
+    length, contiguous = 0, True
     for a in arrays:
-        if a.ndim != first.ndim or a.shape[:axis] != before or a.shape[axis + 1 :] != after:
+        shape = a.shape
+        if len(shape) != len(first) or shape[:axis] != before or shape[axis + 1 :] != after:
             return None
-    out = memory.empty((*before, sum([a.shape[axis] for a in arrays]), *after), first.dtype)
-    if not all(a.flags.c_contiguous for a in arrays):
-        return np.concatenate(arrays, axis, out)
+        length += shape[axis]
+        contiguous = contiguous and a.flags.c_contiguous
+    out = memory.empty((*before, length, *after), arrays[0].dtype)
     rest = prod(after)
-    table, pieces, at = np.empty((len(arrays), 4), np.int64), 0, 0
-    for k, a in enumerate(arrays):
-        n = a.shape[axis] * rest
-        table[k] = a.__array_interface__["data"][0], n, at, pieces
-        pieces, at = pieces - (-n // _PIECE), at + n
-    if at < _SHORT * len(arrays):
+    if not contiguous or out.nbytes < _SMALL * len(arrays) or length * rest < _SHORT * len(arrays):
         return np.concatenate(arrays, axis, out)
-    _put(table, out.reshape(-1), at, pieces)
+    table, at = np.empty((len(arrays), 3), np.int64), 0
+    for k, a in enumerate(arrays):
+        _enter(table, k, a.ravel(), a.shape[axis] * rest, at)
+        at += a.shape[axis] * rest
+    _put(table, out.ravel(), at)
     return out
 
 
 @compiled
-def _put(table: Any, out: Any, step: int, pieces: int) -> None:
-    """Copy arrays' rows to where they begin in rows of ``step``: each row is written from its beginning to its end.
-
-    For each array the table has its address, its rows' length, where they begin in the result's, and the number of its first
-    among the ``pieces`` of a row.
-    """
-    parallel_for(_put_block, (table, out, step, pieces), len(out) // step * pieces, 1 + _PIECE * pieces // step)
+def _enter(table: Any, k: int, a: Any, n: int, at: int) -> None:
+    table[k, 0], table[k, 1], table[k, 2] = address(a), n, at
 
 
 @compiled
-def _put_block(table: Any, out: Any, step: int, pieces: int, start: int, stop: int) -> None:
-    row, piece, k = start // pieces, start % pieces, 0
-    for _ in range(stop - start):
-        while k + 1 < len(table) and table[k + 1, 3] <= piece:
-            k += 1
-        n, done = table[k, 1], (piece - table[k, 3]) * _PIECE
-        length = min(_PIECE, n - done)
-        source = array_at(out, table[k, 0] + (row * n + done) * out.itemsize, length)
-        to = array_at(out, address(out) + (row * step + table[k, 2] + done) * out.itemsize, length)
-        for j in range(length):
-            to[j] = source[j]
-        piece += 1
-        if piece == pieces:
-            row, piece, k = row + 1, 0, 0
+def _put(table: Any, out: Any, step: int) -> None:
+    """Copy arrays' rows to where they begin in rows of ``step``: for each array, its address, its rows' length, and where."""
+    parallel_for(_put_block, (table, out, step), len(out), _PIECE)
+
+
+@compiled
+def _put_block(table: Any, out: Any, step: int, start: int, stop: int) -> None:
+    for row in range(start // step, (stop - 1) // step + 1):
+        for k in range(len(table)):
+            n, begin = table[k, 1], row * step + table[k, 2]
+            first, last = max(begin, start), min(begin + n, stop)
+            if first < last:
+                origin = table[k, 0] + (row * n + first - begin) * out.itemsize
+                source = array_at(out, origin, last - first)
+                to = array_at(out, address(out) + first * out.itemsize, last - first)
+                for j in range(len(to)):
+                    to[j] = source[j]
 
 
 def stack(arrays: list[Array], axis: Any = 0, out: None = None, dtype: Any = None, casting: Any = "same_kind") -> Array:
