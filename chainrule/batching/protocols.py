@@ -11,7 +11,7 @@ from ..calculus.indexing import get_item, put_item, set_item
 from ..calculus.methods import METHODS, POWERS
 from ..calculus.shapes import astype
 from ..core.batched import Batched, NotBatched, for_each_example, level_of
-from ..dispatch import NO_GRADIENT, UFUNC_METHODS
+from ..dispatch import ANY_UFUNC, NO_GRADIENT, UFUNC_METHODS
 from ..dispatch.rules import import_more_rules
 from .calls import call
 
@@ -34,13 +34,16 @@ def _array_ufunc(self: Batched, ufunc: np.ufunc, method: str, *inputs: Any, out:
     return for_each_example(getattr(ufunc, method), inputs, kwargs, level_of(inputs))  # type: ignore[arg-type]
 
 
-def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
+def _at(ufunc: np.ufunc, a: Any, indices: Any, *b: Any) -> None:
     """``np.add.at(a, indices, b)``, where ``a`` is a Batched."""
-    if ufunc not in (np.add, np.subtract) or a.__class__ is not Batched:
-        raise NotBatched(
-            f"np.{ufunc.__name__}.at inside vmap: give add or subtract an array like those inside, np.zeros_like(x)"
-        )
-    a[...] = ufunc(a, put_item(np.broadcast_to(b, a[indices].shape), indices, a.shape))
+    if a.__class__ is not Batched:
+        raise NotBatched(f"np.{ufunc.__name__}.at inside vmap: write into an array like those inside, np.zeros_like(x)")
+    if ufunc in (np.add, np.subtract):
+        a[...] = ufunc(a, put_item(np.broadcast_to(b[0], a[indices].shape), indices, a.shape))
+    elif level_of((indices,)) is None:
+        ANY_UFUNC["at"](ufunc, a, indices, *b)
+    else:
+        raise NotBatched(f"np.{ufunc.__name__}.at inside vmap: its indices are those of all examples, but for add and subtract")
 
 
 def _array_function(self: Batched, function: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:

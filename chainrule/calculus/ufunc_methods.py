@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_array
+from ..core.batched import Batched
 from ..core.variable import Variable
 from ..dispatch import ANY_UFUNC, UFUNC_METHODS, define_rule, primitive, unwrap
 from .elementwise import share
@@ -171,7 +172,7 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
 
 def _at(ufunc: np.ufunc, a: Any, indices: Any, *b: Any) -> None:
     """Where an element occurs again, its next value is made of the last: a round for each time."""
-    if not isinstance(a, Variable):
+    if not isinstance(a, (Variable, Batched)):
         if any(getattr(x, "requires_grad", False) for x in b):
             raise TypeError(f"np.{ufunc.__name__}.at on a plain array would lose the gradient; use a Variable")
         ufunc.at(a, unwrap(indices), *unwrap(b))

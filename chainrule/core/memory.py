@@ -116,7 +116,7 @@ def reshape(a: Any, shape: Any, order: Any = "C", copy: bool | None = None) -> A
             return a.reshape(shape, copy=False)
         except ValueError:
             return contiguous(a).reshape(shape)
-    return np.reshape(a, shape, order, copy=copy)
+    return np.reshape(a, shape, order) if copy is None else np.reshape(a, shape, order, copy=copy)  # Dask has no such argument
 
 
 def _lease(size: int) -> _Lease:
