@@ -70,9 +70,9 @@ def attention(
     b, h, length, _ = query.shape
     out = empty((b, length, h, value.shape[3]), query.dtype).transpose(0, 2, 1, 3)
     sums = empty((b, h, length), query.dtype)
-    options = _options(query, key, mask, causal, scale, p, seed)
-    arrays = (*map(_contiguous_rows, (query, key, value)), options[0], out)
-    _attention(sums, *map(_place, arrays), *options[1:])
+    mask_place, *options = _options(query, key, mask, causal, scale, p, seed)
+    q, k, v = map(_contiguous_rows, (query, key, value))
+    _attention(sums, _place(q), _place(k), _place(v), mask_place, _place(out), *options)
     return out, sums
 
 
@@ -90,20 +90,22 @@ def attention_backward(
     seed: int,
 ) -> tuple[Array, Array, Array]:
     """The gradients of query, key and value from that of ``attention``'s result ``out``."""
-    options = _options(query, key, mask, causal, scale, p, seed)
+    mask_place, *options = _options(query, key, mask, causal, scale, p, seed)
     parts = options[-1]
     (b, h, _, _), dtype = query.shape, query.dtype
     dq, dk, dv = (
         empty((n, b, a.shape[2], h, a.shape[3]), dtype).transpose(0, 1, 3, 2, 4)
         for a, n in ((query, 1), (key, parts), (value, parts))
     )
-    arrays = (*map(_contiguous_rows, (g, query, key, value, out)), options[0], dq[0], dk, dv)
-    _backward(sums, *map(_place, arrays), *options[1:])
+    read = [_contiguous_rows(a) for a in (g, query, key, value, out)]
+    _backward(sums, *map(_place, read), mask_place, *map(_place, (dq[0], dk, dv)), *options)
     return dq[0], _sum_of_parts(dk), _sum_of_parts(dv)
 
 
 def _contiguous_rows(a: Array) -> Array:
-    return a if a.strides[-1] == a.itemsize and not any(s % a.itemsize for s in a.strides) else np.ascontiguousarray(a)
+    if a.flags.c_contiguous or (a.strides[-1] == a.itemsize and not any(s % a.itemsize for s in a.strides)):
+        return a
+    return np.ascontiguousarray(a)
 
 
 def _place(a: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
@@ -111,18 +113,21 @@ def _place(a: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     return a.ctypes.data, a.shape, a.strides
 
 
+_NOWHERE = 0, (0, 0, 0, 0), (0, 0, 0, 0)  # of no mask
+
+
 def _sum_of_parts(a: Array) -> Array:
     return a[0] if len(a) == 1 else np.sum(a, axis=0)
 
 
 def _options(query: Array, key: Array, mask: Array | None, causal: bool, scale: float, p: float, seed: int) -> tuple[Any, ...]:
-    """What both passes need to know besides; the last two are the queries in a block, and the parts of a head."""
+    """Where the mask is, and what both passes need besides; the last two: queries in a block, and parts of a head."""
     (b, h, length, _), keys = query.shape, key.shape[2]
     rows = 32 if keys <= 128 else 64 if keys <= 4096 else 16
     blocks = -(-length // rows)
     parts = max(1, min(-(-_ITEMS // max(b * h, 1)), blocks))
     masked = mask is not None
-    given = np.zeros((1, 1, 1, 1), query.dtype) if mask is None else np.broadcast_to(mask, (b, h, length, keys))
+    given = _NOWHERE if mask is None else _place(np.broadcast_to(mask, (b, h, length, keys)))
     return given, masked, causal, scale, 1 / (1 - p) if p < 1 else 0.0, _threshold(p), np.uint64(seed), rows, parts
 
 

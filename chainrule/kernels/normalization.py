@@ -21,6 +21,7 @@ from ..core.memory import empty, empty_like
 from .layer import address, array_at, compiled, dense, kernel, parallel_for
 
 _BLOCK = 32768  # elements, about: half of a core's second cache in float32
+_SMALL = 256  # elements: for fewer, nobody should wait for a compiler
 
 # ---- over the last axes ---------------------------------------------------------------------------------
 
@@ -67,7 +68,7 @@ def normalize_rows_backward(
     return gx * scale, None if weight is None else g * normal, None if bias is None else g
 
 
-@normalize_rows.compiled(when=lambda x, weight, bias, *rest: x.size >= 1024 and dense(x, weight, bias))
+@normalize_rows.compiled(when=lambda x, weight, bias, *rest: x.size >= _SMALL and dense(x, weight, bias))
 def _(x: Array, weight: Array | None, bias: Array | None, last: int, eps: float, centred: bool) -> Any:
     m = _length(x, last)
     y, kept = empty(x.shape, x.dtype), np.empty((2, x.size // m), x.dtype)
@@ -75,7 +76,7 @@ def _(x: Array, weight: Array | None, bias: Array | None, last: int, eps: float,
     return y, kept[0], kept[1]  # faster than to unpack them
 
 
-@normalize_rows_backward.compiled(when=lambda g, x, weight, bias, *rest: x.size >= 1024 and dense(g, x, weight, bias))
+@normalize_rows_backward.compiled(when=lambda g, x, weight, bias, *rest: x.size >= _SMALL and dense(g, x, weight, bias))
 def _(
     g: Array,
     x: Array,
@@ -266,16 +267,19 @@ def _grouped(x: Array, groups: int, together: bool) -> tuple[Array, tuple[int, .
 
 def _pays(*arrays: Array | None) -> bool:
     x = arrays[0]
-    return dense(*arrays) and x is not None and x.size >= 4096
+    return dense(*arrays) and x is not None and x.size >= _SMALL
 
 
 @normalize_channels.compiled(when=lambda x, weight, bias, *rest: _pays(x, weight, bias))
 def _(x: Array, weight: Array | None, bias: Array | None, groups: int, together: bool, eps: float) -> Any:
     data = _Channels(x, together)
-    matrix = data.matrix(x)
-    mean, variance = _of_groups(*data.moments(matrix), data.count, groups)
-    scale = _spread(1 / np.sqrt(variance + eps), x, weight)
-    return data.affine(x, matrix, _spread(mean, x), scale, bias), mean.astype(x.dtype), variance.astype(x.dtype)
+    matrix, parts, coefficients = data.matrix(x), data.small(data.shape, x.dtype), data.small(data.of_columns(3), x.dtype)
+    (_moments_last if data.last else _moments_first)(matrix, parts, data.rows)
+    mean, variance = np.empty((data.examples, groups), x.dtype), np.empty((data.examples, groups), x.dtype)
+    rows, each = (data.rows, len(matrix)) if data.last else (data.width, data.width * len(parts))
+    affine = _affine(x, data.channels, weight, bias)
+    _standardizing(parts, rows, each, data.fold, data.count, *affine, eps, mean, variance, coefficients)
+    return data.mapped(x, matrix, coefficients), mean, variance
 
 
 @normalize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(g, x, weight, bias))
@@ -292,43 +296,15 @@ def _(
 ) -> Any:
     data = _Channels(x, together)
     above, matrix = data.matrix(g), data.matrix(x)
-    r = 1 / np.sqrt(variance.astype(np.float64) + eps)
-    means, rs = _spread(mean, x), _spread(r, x)
-    total, along = data.sums(above, matrix, means)  # of g, and of g (x - mean)
-    level, slope = (_by_group(sums if weight is None else sums * weight, groups) for sums in (total, along))
-    n = data.count * (x.shape[1] // groups)
-    gx = data.gradient(
-        x,
-        above,
-        matrix,
-        means,
-        rs if weight is None else rs * weight,
-        -_spread(slope * r**3 / n, x),
-        -_spread(level * r / n, x),
-    )
-    return gx, (along * rs).sum(0).astype(x.dtype), total.sum(0).astype(x.dtype)
-
-
-def _of_groups(mean: Array, second: Array, count: int, groups: int) -> tuple[Array, Array]:
-    """The mean and the variance of each group, from the mean and the sum of squares about it of each channel."""
-    channels = mean.shape[1] // groups
-    if channels == 1:
-        return mean, second / count
-    mean = mean.reshape(-1, groups, channels)
-    middle = mean.mean(-1)
-    squares = second.reshape(mean.shape) + count * np.square(mean - middle[:, :, None])
-    return middle, squares.sum(-1) / (count * channels)
-
-
-def _by_group(a: Array, groups: int) -> Array:
-    """Sums over the channels of each group."""
-    return a if a.shape[1] == groups else a.reshape(len(a), groups, -1).sum(-1)
-
-
-def _spread(a: Array, x: Array, weight: Array | None = None) -> Array:
-    """Numbers of groups as numbers of channels, times ``weight``."""
-    spread = a if a.shape[1] == x.shape[1] else np.repeat(a, x.shape[1] // a.shape[1], axis=1)
-    return spread if weight is None else spread * weight
+    parts, coefficients = data.small(data.shape, x.dtype), data.small(data.of_columns(4), x.dtype)
+    coefficients[0].reshape(data.examples, data.fold, groups, -1)[...] = mean[:, None, :, None]
+    (_sums_last if data.last else _sums_first)(above, matrix, coefficients[0], parts, data.rows)
+    gradients, out = np.zeros((2, data.channels)), data.like(x)
+    weights = _affine(x, data.channels, weight, None)[0]
+    _slopes(parts, data.fold, data.count, weights, variance, eps, gradients, coefficients)
+    (_gradient_last if data.last else _gradient_first)(above, matrix, *coefficients, data.matrix(out), data.rows)
+    g_weight, g_bias = gradients.astype(x.dtype)
+    return out, g_weight, g_bias
 
 
 @standardize_channels.compiled(
@@ -404,19 +380,14 @@ class _Channels:
 
     def coefficients(self, *each: Array | None, dtype: Any) -> Array:
         """For each column, or for each row of the matrix, of all examples; None for zeros."""
-        made = self.small((len(each), self.examples, self.fold, self.channels), dtype)
+        made = self.small(self.of_columns(len(each)), dtype)
         for to, a in zip(made, each, strict=True):
-            to[...] = 0 if a is None else a.reshape(-1, 1, self.channels)
-        return made.reshape(len(each), self.examples, -1)
+            to.reshape(self.examples, self.fold, -1)[...] = 0 if a is None else a.reshape(-1, 1, self.channels)
+        return made
 
-    def moments(self, matrix: Array) -> tuple[Array, Array]:
-        """The mean of each channel, and the sum of squares about it."""
-        parts = self.small(self.shape, matrix.dtype)
-        (_moments_last if self.last else _moments_first)(matrix, parts, self.rows)
-        merged = np.zeros((2, self.examples, self.channels))
-        rows, each = (self.rows, len(matrix)) if self.last else (self.width, self.width * len(parts))
-        _merge(parts, rows, each, self.fold, *merged)
-        return merged[0], merged[1]
+    def of_columns(self, kinds: int) -> tuple[int, ...]:
+        """The shape of so many kinds of coefficients."""
+        return kinds, self.examples, self.fold * self.channels
 
     def sums(self, g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
         """The sums of g and of g (x - mean) of each channel."""
@@ -428,16 +399,12 @@ class _Channels:
 
     def affine(self, x: Array, matrix: Array, mean: Array | None, scale: Array, shift: Array | None) -> Array:
         """(x - mean) scale + shift."""
-        out = self.like(x)
-        coefficients = self.coefficients(mean, scale, shift, dtype=x.dtype)
-        (_affine_last if self.last else _affine_first)(matrix, *coefficients, self.matrix(out), self.rows)
-        return out
+        return self.mapped(x, matrix, self.coefficients(mean, scale, shift, dtype=x.dtype))
 
-    def gradient(self, x: Array, g: Array, matrix: Array, mean: Array, scale: Array, slope: Array, level: Array) -> Array:
-        """G scale + (x - mean) slope + level."""
+    def mapped(self, x: Array, matrix: Array, coefficients: Array) -> Array:
+        """(x - mean) scale + shift, of these ``coefficients``."""
         out = self.like(x)
-        coefficients = self.coefficients(mean, scale, slope, level, dtype=x.dtype)
-        (_gradient_last if self.last else _gradient_first)(g, matrix, *coefficients, self.matrix(out), self.rows)
+        (_affine_last if self.last else _affine_first)(matrix, *coefficients, self.matrix(out), self.rows)
         return out
 
 
@@ -694,3 +661,63 @@ def _add(parts: Any, fold: int, first: Any, second: Any) -> None:
                 for c in range(channels):
                     a[c] += p[c]
                     b[c] += q[c]
+
+
+# what depends on channels alone
+
+
+@compiled
+def _standardizing(
+    parts: Any, rows: int, each: int, fold: int, count: int, weight: Any, bias: Any, eps: float, mean: Any, variance: Any,
+    coefficients: Any,
+) -> None:  # fmt: skip
+    """Each group's mean and variance, from the parts' moments, and for each column its mean, scale and shift."""
+    examples, channels = len(mean), len(weight)
+    some = channels // mean.shape[1]
+    means, squares = np.zeros((examples, channels)), np.zeros((examples, channels))
+    _merge(parts, rows, each, fold, means, squares)
+    for e in range(examples):
+        for group in range(mean.shape[1]):
+            first = group * some
+            middle = total = 0.0
+            for c in range(first, first + some):
+                middle += means[e, c]
+            middle /= some
+            for c in range(first, first + some):
+                total += squares[e, c] + count * (means[e, c] - middle) * (means[e, c] - middle)
+            total /= count * some
+            scale = 1 / np.sqrt(total + eps)
+            mean[e, group], variance[e, group] = middle, total
+            for c in range(first, first + some):
+                for column in range(c, fold * channels, channels):
+                    coefficients[0, e, column] = middle
+                    coefficients[1, e, column] = scale * weight[c]
+                    coefficients[2, e, column] = bias[c]
+
+
+@compiled
+def _slopes(
+    parts: Any, fold: int, count: int, weight: Any, variance: Any, eps: float, gradients: Any, coefficients: Any
+) -> None:
+    """The gradients of weight and bias, from the parts' sums, and for each column what g, x - mean and 1 are multiplied by."""
+    examples, channels = len(variance), len(weight)
+    some = channels // variance.shape[1]
+    total, along = np.zeros((examples, channels)), np.zeros((examples, channels))
+    _add(parts, fold, total, along)  # of g, and of g (x - mean)
+    for e in range(examples):
+        for group in range(variance.shape[1]):
+            first = group * some
+            r = 1 / np.sqrt(variance[e, group] + eps)
+            level = slope = 0.0
+            for c in range(first, first + some):
+                level += total[e, c] * weight[c]
+                slope += along[e, c] * weight[c]
+                gradients[0, c] += along[e, c] * r
+                gradients[1, c] += total[e, c]
+            level *= r / (count * some)
+            slope *= r * r * r / (count * some)
+            for c in range(first, first + some):
+                for column in range(c, fold * channels, channels):
+                    coefficients[1, e, column] = r * weight[c]
+                    coefficients[2, e, column] = -slope
+                    coefficients[3, e, column] = -level
