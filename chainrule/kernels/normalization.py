@@ -68,7 +68,17 @@ def normalize_rows_backward(
     return gx * scale, None if weight is None else g * normal, None if bias is None else g
 
 
-@normalize_rows.compiled(when=lambda x, weight, bias, *rest: x.size >= _SMALL and dense(x, weight, bias))
+def _pays(shape: tuple[int, ...], x: Array, weight: Array | None, bias: Array | None, *others: Array) -> bool:
+    """Whether there is enough to do, and weight and bias are of their ``shape``."""
+    return (
+        x.size >= _SMALL
+        and dense(x, weight, bias, *others)
+        and (weight is None or weight.shape == shape)
+        and (bias is None or bias.shape == shape)
+    )
+
+
+@normalize_rows.compiled(when=lambda x, weight, bias, last, *rest: _pays(x.shape[x.ndim - last :], x, weight, bias))
 def _(x: Array, weight: Array | None, bias: Array | None, last: int, eps: float, centred: bool) -> Any:
     m = _length(x, last)
     y, kept = empty(x.shape, x.dtype), np.empty((2, x.size // m), x.dtype)
@@ -76,7 +86,9 @@ def _(x: Array, weight: Array | None, bias: Array | None, last: int, eps: float,
     return y, kept[0], kept[1]  # faster than to unpack them
 
 
-@normalize_rows_backward.compiled(when=lambda g, x, weight, bias, *rest: x.size >= _SMALL and dense(g, x, weight, bias))
+@normalize_rows_backward.compiled(
+    when=lambda g, x, weight, bias, mean, scale, last, *rest: _pays(x.shape[x.ndim - last :], x, weight, bias, g)
+)
 def _(
     g: Array,
     x: Array,
@@ -265,12 +277,7 @@ def _grouped(x: Array, groups: int, together: bool) -> tuple[Array, tuple[int, .
     return grouped, (*((0,) * together), *range(2, grouped.ndim))
 
 
-def _pays(*arrays: Array | None) -> bool:
-    x = arrays[0]
-    return dense(*arrays) and x is not None and x.size >= _SMALL
-
-
-@normalize_channels.compiled(when=lambda x, weight, bias, *rest: _pays(x, weight, bias))
+@normalize_channels.compiled(when=lambda x, weight, bias, *rest: _pays(x.shape[1:2], x, weight, bias))
 def _(x: Array, weight: Array | None, bias: Array | None, groups: int, together: bool, eps: float) -> Any:
     data = _Channels(x, together)
     matrix, parts, coefficients = data.matrix(x), data.small(data.shape, x.dtype), data.small(data.of_columns(3), x.dtype)
@@ -282,7 +289,7 @@ def _(x: Array, weight: Array | None, bias: Array | None, groups: int, together:
     return data.mapped(x, matrix, coefficients), mean, variance
 
 
-@normalize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(g, x, weight, bias))
+@normalize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(x.shape[1:2], x, weight, bias, g))
 def _(
     g: Array,
     x: Array,
@@ -308,7 +315,7 @@ def _(
 
 
 @standardize_channels.compiled(
-    when=lambda x, weight, bias, mean, variance, eps: x.size >= 256 and dense(x, weight, bias) and dense(mean, variance)
+    when=lambda x, weight, bias, mean, variance, eps: x.size >= _SMALL and dense(x, weight, bias) and dense(mean, variance)
 )
 def _(x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float) -> Any:
     last = _is_last(x.shape, x.strides, x.itemsize)
@@ -324,7 +331,7 @@ def _(x: Array, weight: Array | None, bias: Array | None, mean: Array, variance:
     return y
 
 
-@standardize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(g, x, weight, bias))
+@standardize_channels_backward.compiled(when=lambda g, x, weight, bias, *rest: _pays(x.shape[1:2], x, weight, bias, g))
 def _(g: Array, x: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float) -> Any:
     data = _Channels(x, together=True)
     above = data.matrix(g)
