@@ -141,7 +141,7 @@ def test_conv2d_is_the_same_for_any_number_of_blocks():
 
 
 def test_conv2d_result_is_channels_last_in_memory_and_stays_so():
-    x, w = cr.Variable(rng.standard_normal((2, 3, 8, 8))), rng.standard_normal((4, 3, 3, 3))
+    x, w = cr.Variable(rng.standard_normal((2, 3, 8, 8))), rng.standard_normal((64, 3, 3, 3))
     y = F.conv2d(x, w, padding=1)
     for z in (y, F.relu(y), F.max_pool2d(y, 2), F.batch_norm(y, None, None, training=True)):
         assert z.data.transpose(0, 2, 3, 1).flags.c_contiguous

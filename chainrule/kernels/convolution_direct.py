@@ -18,7 +18,7 @@ import numpy as np
 from ..core.arrays import Array
 from ..core.memory import empty, empty_images
 from .convolution_plan import Path, Plan, forward_plan, measures, neighbours, tile, together, transposed_plan
-from .layer import Native, address, compiled, parallel_for, vector_length
+from .layer import Native, address, array_at, compiled, parallel_for, vector_length
 from .layout import microkernel, pad
 from .window import Size, Window, channels_last
 
@@ -221,7 +221,14 @@ def _pack_block(
         index, begin = task // down, task % down * _CHUNK
         group, column = index // across, index % across * width
         end, columns = min(begin + _CHUNK, inner), min(width, outer - column)
-        if transposed:
+        if transposed and count * times == 1:  # of pixels alone: the rows of a panel lie in the weight as they are
+            place = _place(elements, 0, index, 0, 0, width)
+            for i in range(begin, end):
+                source = array_at(weight, address(weight) + ((group * a + i) * b + column) * item, columns)
+                to = array_at(weight, address(packed) + (place + i * width) * item, columns)
+                for j in range(len(to)):
+                    to[j] = source[j]
+        elif transposed:
             for first in range(0, count, lanes):
                 there = min(lanes, count - first)
                 for time in range(times):
@@ -229,9 +236,9 @@ def _pack_block(
                         places[k] = _place(elements, first + k, index, 0, time, width) * item
                     for i in range(begin, end):
                         for j in range(0, columns, lanes):
-                            source = address(weight) + (((group * a + i) * b + column + j) * count + first) * item
+                            seen = address(weight) + (((group * a + i) * b + column + j) * count + first) * item
                             transpose_to(
-                                source, count * item, min(lanes, columns - j), there,
+                                seen, count * item, min(lanes, columns - j), there,
                                 address(packed) + (i * width + j) * item, address(places), zero,
                             )  # fmt: skip
         else:
@@ -241,9 +248,9 @@ def _pack_block(
                     for k in range(there):
                         places[k] = _place(elements, (first + k) % count, index, (first + k) // count, time, width) * item
                     for j in range(0, columns, lanes):
-                        source = address(weight) + ((group * a + column + j) * b * count + first) * item
+                        seen = address(weight) + ((group * a + column + j) * b * count + first) * item
                         transpose_to(
-                            source, b * count * item, min(lanes, columns - j), there,
+                            seen, b * count * item, min(lanes, columns - j), there,
                             address(packed) + j * item, address(places), zero,
                         )  # fmt: skip
 
