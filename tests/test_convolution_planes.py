@@ -39,6 +39,12 @@ def channels_last(x):
     return np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
 
 
+def every_other(x):
+    between = np.full((*x.shape, 2), np.nan, x.dtype).reshape(*x.shape[:-1], -1)[..., ::2]
+    between[...] = x
+    return between
+
+
 def close(got, expected, tolerance):
     assert got.shape == expected.shape and got.dtype == expected.dtype
     np.testing.assert_allclose(got, expected, tolerance, tolerance * max(1, np.max(np.abs(expected), initial=0)))
@@ -56,7 +62,7 @@ def test_kernels(case, dtype):
     g = rng.standard_normal(expected.shape).astype(dtype)
     expected_input = kernels.convolve_input.reference(g, weight, more, x.shape[2:], window, groups)
     expected_weight = kernels.convolve_weight.reference(x, g, window, groups)
-    for order in (np.asarray, channels_last):
+    for order in (np.asarray, channels_last, every_other):
         if planes.suits(x, weight_shape, groups):
             close(planes.convolve(order(x), weight, bias, window, groups), expected, tolerance)
         close(planes.convolve_input(order(g), weight, more, x.shape[2:], window, groups), expected_input, tolerance)

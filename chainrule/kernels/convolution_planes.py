@@ -242,12 +242,12 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups
     if seen is not None:
         planes = channels * prod(size), prod(result)
         _multiply_seen(
-            x.reshape(-1), factors, start, y.reshape(-1), seen.distances * x.itemsize, seen.tile_masks, planes, each, shape
+            x.ravel(), factors, start, y.reshape(-1), seen.distances * x.itemsize, seen.tile_masks, planes, each, shape
         )
         return y
     plan = spreading(size, channels, window, n * groups, x.itemsize)
     _multiply(
-        x.reshape(-1), factors, start, y.reshape(-1), n, *plan.columns, plan.phases, plan.distances * x.itemsize, plan.sizes,
+        x.ravel(), factors, start, y.reshape(-1), n, *plan.columns, plan.phases, plan.distances * x.itemsize, plan.sizes,
         plan.strips, plan.high, plan.elements, each, shape,
     )  # fmt: skip
     return y
@@ -300,12 +300,12 @@ def convolve_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     sums = empty((chunks, groups, tiles, len(distances) // wide, high, wide), x.dtype)
     if seen is not None:
         _correlate_seen(
-            x.reshape(-1), planes, sums, n, distances, seen.dot_masks, channels * prod(size), prod(g.shape[2:]), each, share,
+            x.ravel(), planes, sums, n, distances, seen.dot_masks, channels * prod(size), prod(g.shape[2:]), each, share,
             shape,
         )  # fmt: skip
     else:
         _correlate(
-            x.reshape(-1), planes, apart, sums, n, *plan.columns, plan.phases, distances, plan.sizes, plan.strips, plan.high,
+            x.ravel(), planes, apart, sums, n, *plan.columns, plan.phases, distances, plan.sizes, plan.strips, plan.high,
             plan.elements, each, share, shape,
         )  # fmt: skip
     total = sums[0] if chunks == 1 else sums.sum(axis=0)
