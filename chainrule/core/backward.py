@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
 from itertools import count
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,11 @@ from . import config, variable
 from .arrays import Part, as_array, fit, gradient_dtype, ndarray, owns_its_data
 from .batched import deepest, for_each_example
 from .function import Edge, Function, Output, observe, output_edges
+from .locks import lock
 from .memory import copy
 from .variable import Leaf, Variable, as_variable
 
-_writing_grads = Lock()  # threads may share leaves
-if hasattr(os, "register_at_fork"):  # a thread that holds it is not there in the child
-    os.register_at_fork(
-        before=_writing_grads.acquire, after_in_parent=_writing_grads.release, after_in_child=_writing_grads.release
-    )
+_writing_grads = lock()  # threads may share leaves
 
 
 def backward(y: Variable, retain_grad: bool, create_graph: bool, retain_graph: bool | None) -> None:

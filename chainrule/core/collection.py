@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
-from threading import Lock
+
+from .locks import lock
 
 _SELDOM = 50_000  # new objects from one search to the next; Python's own number is 700 (2,000 since 3.13)
 
-_lock = Lock()  # the numbers are the process's, and threads may record at the same time
-if hasattr(os, "register_at_fork"):  # a thread that holds it is not there in the child
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+_lock = lock()  # the numbers are the process's, and threads may record at the same time
 _inside = 0
 _before: tuple[int, int, int] = gc.get_threshold()
 
