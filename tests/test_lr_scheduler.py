@@ -112,6 +112,22 @@ def test_swalr_starts_from_what_is_there(options):
         np.testing.assert_allclose([g["lr"] for g in ours.param_groups], [g["lr"] for g in theirs.param_groups])
 
 
+@pytest.mark.parametrize("three_phase", [False, True])
+@pytest.mark.parametrize(("total", "part"), [(10, 0.1), (10, 1.0), (10, 0.0), (2, 0.5), (1, 0.3), (1, 1.0), (5, 0.6)])
+def test_one_cycle_with_phases_of_no_length(total, part, three_phase):
+    optimizer = optim.SGD([cr.Parameter(np.ones(1))], 0.1, momentum=0.9)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 1.0, total, pct_start=part, three_phase=three_phase)
+    rates = scheduler.get_last_lr()
+    for _ in range(total):
+        scheduler.step()
+        rates += scheduler.get_last_lr()
+    assert min(rates) > 0 and max(rates) <= 1
+    if (total * part).is_integer() and part > 0:  # then a step falls on the peak
+        assert rates[round(total * part) - 1] == pytest.approx(1)
+        if part < 1 and not three_phase:
+            assert rates[total - 1] == pytest.approx(1 / 25 / 1e4)
+
+
 def test_parts_of_steps():
     ours, theirs = pair_of_optimizers()
     scheduler = lr_scheduler.CosineAnnealingWarmRestarts(ours, 3, 2)

@@ -493,7 +493,7 @@ class OneCycleLR(_MomentumCycle):
             if t <= end or (end, lr1, m1) == self.phases[-1]:
                 break
             start, lr0, m0 = end, lr1, m1
-        part = (t - start) / (end - start)
+        part = (t - start) / (end - start) if end > start else 1.0  # few steps may leave a phase no length
         momenta = zip(self.max_momentums, self.base_momentums, strict=True)
         self._set_momentum(between(values[m0], values[m1], part, self.anneal_strategy) for values in momenta)
         return [between(values[lr0], values[lr1], part, self.anneal_strategy) for values in self.lrs]
